@@ -31,7 +31,7 @@ from bench.stage import BY, TEXT, fill, stage
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.message import Status
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, validation
 from smsapp.services.platform import clock
 from smsapp.services.sending import held_connections, opening, result_writer
 from smsapp.services.sending.run_registry import ActiveChannel
@@ -149,13 +149,13 @@ def measure(app: Flask, where: str, window: int, delay: float, pairs: int) -> No
             "address": address, "system_id": SYSTEM_ID, "password": PASSWORD, "source": "10690001",
             "window": str(window),
         }  # fmt: skip
-        channel_id = channels.create("smpp", channels.Wanted(f"SMSC {delay}", values), BY, clock.now())
+        channel_id = accounts.create("smpp", validation.Wanted(f"SMSC {delay}", values), BY, clock.now())
         small, large = [], []
         for _ in range(pairs):
             small.append(send(app, channel_id))
             with whole_batches():
                 large.append(send(app, channel_id))
-        channels.set_active(channel_id, False, BY, clock.now())
+        accounts.set_active(channel_id, False, BY, clock.now())
     small_best, large_best = (min(result_list, key=lambda result: result.seconds) for result_list in (small, large))
     cpu = min(result.cpu for result in small) / min(result.cpu for result in large)
     what = f"window {window}, answer {delay * 1000:.0f} ms"

@@ -33,7 +33,7 @@ from bench.stage import TEXT, await_end, confirm, draft, fill, stage
 from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
 from smsapp.domain.message import Status
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, validation
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.channels.channels import ChannelRow
@@ -105,8 +105,8 @@ def channel_of(gateway: Kannel) -> ChannelRow:
     values = {setting.name: setting.default for setting in Gateway.settings} | dict(KANNEL.values)
     values |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER, "max_concurrency": str(IN_FLIGHT)}
     values = {name: value.replace("http://127.0.0.1:13013", gateway.url) for name, value in values.items()}
-    fields = channels.Wanted("Kannel", values, quiet_from="00:00", quiet_until="00:00")
-    return channels.row(channels.create("gateway", fields, Actor("bench"), clock.now()))
+    fields = validation.Wanted("Kannel", values, quiet_from="00:00", quiet_until="00:00")
+    return accounts.row(accounts.create("gateway", fields, Actor("bench"), clock.now()))
 
 
 def campaign(rows: int, channel: ChannelRow) -> tuple[int, Pace]:

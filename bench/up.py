@@ -26,8 +26,7 @@ from bench import table
 from bench.raw import contacts as raw
 from bench.stage import Stage, fill, stage
 from smsapp.domain.trust import KeyKind
-from smsapp.services.apps import app_keys
-from smsapp.services.apps import uploads as uploads_service
+from smsapp.services.apps import app_keys, applying
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import opening
@@ -197,7 +196,7 @@ def hundreds(found: Stage, port: int, key: str, given: argparse.Namespace) -> No
             for begin in range(0, given.records, PER_REQUEST)
         ]
         # As many as one of our transactions holds.
-        per_transaction = uploads_service.BULK_BYTES * given.records // sum(map(len, bodies))
+        per_transaction = applying.BULK_BYTES * given.records // sum(map(len, bodies))
         watch = table.Stopwatch()
         asyncio.run(_closed(port, iter(bodies), PATIENCE, 200, 4))
         taken = watch.seconds()

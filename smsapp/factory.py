@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import HERE, Config
 from smsapp import cli, web
 from smsapp.cli.output import command_locale
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.store import queue
 from smsapp.store import settings as stored_settings
 from smsapp.store.db import as_json, db
@@ -95,4 +95,4 @@ def create_app(config: Config | None = None) -> Flask:
 def load() -> None:
     """Load, before the processes are forked, what the first request or job would otherwise load."""
     configure_mappers()
-    channels.kinds()
+    registry.kinds()

@@ -15,7 +15,7 @@ from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient
 from smsapp.channels.types import Callback, Receipt, Reply, SubmitRequest, SubmitResult, UnconfirmedMessage
 from smsapp.domain.sms_template import TemplateSnapshot
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 
 Script = Callable[[SubmitRequest], list[SubmitResult] | ChannelError | None]
 """What to do with a submission: answers, an error to raise, or None for "all accepted"."""
@@ -69,7 +69,7 @@ class FakeChannel(Channel):
 def provider(monkeypatch: pytest.MonkeyPatch) -> FakeChannel:
     """Every channel of the application talks to this provider."""
     fake = FakeChannel()
-    monkeypatch.setattr(channels, "adapter", lambda _channel_id: fake)
+    monkeypatch.setattr(accounts, "adapter", lambda _channel_id: fake)
     return fake
 
 

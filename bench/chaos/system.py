@@ -26,7 +26,7 @@ from bench.chaos.servers import NAMESPACES, NETWORK, Postgres, cut_off, kill_fam
 from config import Config
 from smsapp.channels.gateway import Gateway
 from smsapp.factory import create_app
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, validation
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import consumer, unmatched_retry
@@ -226,8 +226,8 @@ class System:
             "timeout": "10",
             "max_concurrency": str(in_flight),
         }
-        fields = channels.Wanted(name, values, rate=rate)
-        return channels.create("gateway", fields, Actor("chaos"), clock.now())
+        fields = validation.Wanted(name, values, rate=rate)
+        return accounts.create("gateway", fields, Actor("chaos"), clock.now())
 
     def counts(self, run_ids: list[int]) -> dict[str, Any]:
         """Return what the provider counted of these runs."""

@@ -16,12 +16,13 @@ from smsapp.domain.outcome import CallResult
 from smsapp.labels import channels as words
 from smsapp.labels import sentence
 from smsapp.labels.channels import told
-from smsapp.services.channels import callback_addresses, channel_health, channels
+from smsapp.services.channels import accounts, callback_addresses, channel_health, channel_secrets, registry
+from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.channels.channel_health import Pace
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import channel_tests
-from smsapp.services.sending.channel_tests import TestResult, TestText
+from smsapp.services.sending.channel_tests import TestText
 from smsapp.services.templates import sms_templates
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _learned(pace: Pace) -> str:
 @command.command("list")
 def list_channels() -> None:
     """Print one line per channel: id, kind, state, result of the last check, name."""
-    for row in channels.everything():
+    for row in accounts.everything():
         state = "active" if row.active else "off"
         echo(f"{row.id}\t{row.kind}\t{state}\t{row.check_result or 'never checked'}\t{row.name}")
 
@@ -89,17 +90,17 @@ def check(name: str) -> None:
     Example: flask channels check "Kannel"
     """
     try:
-        row = channels.by_name(name)
+        row = accounts.by_name(name)
         lines = list(_known(row))  # before this check, which would count as one of the calls
         trial = channel_tests.test_credentials(row.id, BY, clock.now())
-        if channels.tells_balance(row):
+        if registry.tells_balance(row):
             channel_tests.ask_balance(row.id, clock.now())
-            lines += _balance(channels.row(row.id))
+            lines += _balance(accounts.row(row.id))
     except Refusal as refusal:
         raise _fail(refusal) from None
     for line in lines:
         echo(line)
-    _show(trial, f"{_('The account answers.')} {_(trial.said) if trial.said else ''}".strip())
+    _show(trial, f"{_('The account answers.')} {_(trial.text) if trial.text else ''}".strip())
 
 
 @command.command("test")
@@ -120,7 +121,7 @@ def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, 
     Example: flask channels test "Shop" 13800138000 --template SMS_1 --value name=Wei
     """
     try:
-        row = channels.by_name(name)
+        row = accounts.by_name(name)
         trial_text = TestText(text) if code is None else _template(row, code, values)
         pace = channel_health.pace(row, clock.now())
         if pace.learned:
@@ -152,7 +153,7 @@ def rotate_callback(name: str, at_once: bool) -> None:
     """
     grace = dt.timedelta() if at_once else callback_addresses.GRACE
     try:
-        echo(callback_addresses.rotate(channels.by_name(name).id, BY, clock.now(), grace))
+        echo(callback_addresses.rotate(accounts.by_name(name).id, BY, clock.now(), grace))
     except Refusal as refusal:
         raise _fail(refusal) from None
 
@@ -161,6 +162,6 @@ def rotate_callback(name: str, at_once: bool) -> None:
 def rotate() -> None:
     """Encrypt all secrets with the first key of ENCRYPTION_KEY; then the keys behind it may go."""
     try:
-        echo(f"{channels.rotate(BY, clock.now())} channels have secrets; all are encrypted with the newest key.")
+        echo(f"{channel_secrets.rotate(BY, clock.now())} channels have secrets; all are encrypted with the newest key.")
     except Refusal as refusal:
         raise _fail(refusal) from None

@@ -77,12 +77,12 @@ def look_at_servers(config: Config) -> Iterator[Finding]:
     database = health.database()
     if not database.answers:
         yield Mark.WRONG, f"The database does not answer ({database.trouble}); look at DATABASE_URL."
-    elif not database.found:
+    elif not database.revision:
         yield Mark.WRONG, f"{database.server} answers, but is empty; run: flask db upgrade"
     elif not database.up_to_date:
         yield (
             Mark.WRONG,
-            f"{database.server} answers, but its schema is {database.found} instead of {database.wanted}; "
+            f"{database.server} answers, but its schema is {database.revision} instead of {database.newest}; "
             "run: flask db upgrade",
         )
     else:

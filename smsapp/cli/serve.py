@@ -26,7 +26,7 @@ from config import Config
 from smsapp.cli import supervision
 from smsapp.cli.output import echo, failure
 from smsapp.services import health
-from smsapp.services.platform import clock, users
+from smsapp.services.platform import clock, login_links
 
 PORTS_TRIED = 50
 PATIENCE = 300
@@ -181,7 +181,7 @@ def _wait_for_pages(address: str, supervisor: subprocess.Popen[bytes]) -> bool:
 
 def _welcome(address: str, logs: Path) -> None:
     echo(lead=f"\n  Open {click.style(address, bold=True)}")
-    link = users.first_link(clock.now())
+    link = login_links.first_link(clock.now())
     if link:
         echo("  Nobody can sign in yet. This link makes the first administrator, once, within a day:")
         echo(f"  {address}{link}")

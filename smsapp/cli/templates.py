@@ -15,7 +15,7 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.templates import sms_templates, template_imports, template_sync
@@ -157,9 +157,9 @@ def list_(channel_name: str | None, audit: str | None, search: str, as_json: boo
 
 def _channel_id(name: str, as_json: bool) -> int:
     try:
-        return channels.by_name(name).id
+        return accounts.by_name(name).id
     except NotFound:
-        names = ", ".join(row.name for row in channels.everything()) or "none yet"
+        names = ", ".join(row.name for row in accounts.everything()) or "none yet"
         _unusable([f"There is no channel called {name!r}. Channels: {names}."], as_json)
 
 

@@ -11,7 +11,7 @@ from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.domain.roles import Role
 from smsapp.labels import sentence
-from smsapp.services.platform import clock, users
+from smsapp.services.platform import clock, login_links, users
 from smsapp.services.platform.audit_log import Actor
 
 command = AppGroup("users", help="People who sign in.")
@@ -41,7 +41,7 @@ def create(login: str, role: str, name: str, ask: bool) -> None:
             person = users.create(login, name, Role(role), _password(), BY, clock.now())
             echo(f"{person.login} can sign in as {role}.")
         else:
-            person, path = users.invite(login, name, Role(role), False, BY, clock.now())
+            person, path = login_links.invite(login, name, Role(role), False, BY, clock.now())
             _say_link(person.login, path)
     except Refusal as refusal:
         raise _fail(refusal) from None
@@ -56,7 +56,7 @@ def _password() -> str:
 @command.command("list")
 def list_people() -> None:
     """Print one line per person: login, role, state, name."""
-    invited = users.invited(clock.now())
+    invited = login_links.invited(clock.now())
     for person in users.everybody():
         state = "signed off" if not person.active else "active" if person.password_hash else "no password"
         if person.active and person.id in invited:
@@ -70,7 +70,7 @@ def link(login: str) -> None:
     """Print a new one-time link to set a password; older links stop working."""
     try:
         person = users.by_login(login)
-        _say_link(person.login, users.make_link(person.id, BY, clock.now()))
+        _say_link(person.login, login_links.make_link(person.id, BY, clock.now()))
     except Refusal as refusal:
         raise _fail(refusal) from None
 

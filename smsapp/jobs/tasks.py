@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import current_app
 
-from smsapp.services.apps import uploads
-from smsapp.services.channels import call_log
+from smsapp.services.apps import applying
+from smsapp.services.channels import call_log, phone_properties
 from smsapp.services.contacts import contacts, import_rows, imports, properties
 from smsapp.services.platform import clock
 from smsapp.services.receipts import callback_inbox, consumer, polling, status_queries, unmatched, unmatched_retry
@@ -37,7 +37,7 @@ def keep_reading() -> None:
 
 def apply_uploads() -> None:
     """Apply what apps have reported, and what they report meanwhile."""
-    uploads.keep_applying(clock.now)
+    applying.keep_applying(clock.now)
 
 
 def ask_providers() -> None:
@@ -62,7 +62,7 @@ def recognise_import(import_id: int) -> None:
 
 def rebuild_phones(name: str) -> None:
     """Parse the numbers of a phone property again."""
-    contacts.rebuild_phones(name)
+    phone_properties.rebuild_phones(name)
 
 
 def sweep_properties() -> None:

@@ -6,26 +6,23 @@ import datetime as dt
 import shutil
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
 from sqlalchemy.exc import SQLAlchemyError
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.roles import Role
-from smsapp.services.channels import channel_health, channels
+from smsapp.services.channels import accounts, channel_health
 from smsapp.services.channels.channel_health import Health
 from smsapp.services.receipts import callback_inbox
 from smsapp.services.sending import held_connections
-from smsapp.store import queue, schema
+from smsapp.store import queue, schema, users
 from smsapp.store.campaigns import campaigns
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.queue import QueueHealth
 from smsapp.store.runs import funnels
-from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
-from smsapp.store.users import User
 
 LATE = dt.timedelta(minutes=3)
 """No sweep has run if a campaign is this long overdue."""
@@ -37,8 +34,8 @@ class Database:
     """`server` is empty if it does not answer; `trouble` is then the kind of error, without addresses."""
 
     server: str = ""
-    found: str = ""
-    wanted: str = ""
+    revision: str = ""
+    newest: str = ""
     trouble: str = ""
 
     @property
@@ -47,7 +44,7 @@ class Database:
 
     @property
     def up_to_date(self) -> bool:
-        return self.answers and self.found == self.wanted
+        return self.answers and self.revision == self.newest
 
 
 def database() -> Database:
@@ -55,7 +52,7 @@ def database() -> Database:
     try:
         return Database(schema.server(), schema.database_revision(), schema.newest_revision())
     except SQLAlchemyError as error:
-        return Database(wanted=schema.newest_revision(), trouble=type(error).__name__)
+        return Database(newest=schema.newest_revision(), trouble=type(error).__name__)
 
 
 def listeners() -> QueueHealth:
@@ -85,21 +82,19 @@ class Work:
 def work(now: dt.datetime) -> Work:
     """Return what is late, unread, not decryptable or does not add up."""
     session = current_session()
-    recent = session.scalars(sa.select(Run.id).order_by(Run.id.desc()).limit(RUNS_LOOKED_AT)).all()
-    can_administer = sa.select(sa.func.count()).where(
-        User.role == Role.ADMINISTRATOR, User.active, User.password_hash != ""
-    )
-    broken = {run_id: broken_identities(funnel) for run_id, funnel in funnels.run_funnels(session, recent).items()}
+    broken = {
+        run_id: broken_identities(funnel) for run_id, funnel in funnels.newest_funnels(session, RUNS_LOOKED_AT).items()
+    }
     return Work(
-        administrators=session.scalar(can_administer) or 0,
+        administrators=users.count_able(session, Role.ADMINISTRATOR),
         late_campaigns=list(campaigns.due(session, now - LATE)),
         unread_callbacks=callback_inbox.unread_count(),
         unheld_channels=[row.name for row in held_connections.unheld(now)],
-        sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
-        channels=[(row, channel_health.health(row.id, now)) for row in channels.choices()],
+        sealed_channels=[row.name for row in accounts.choices() if not _opens(row.id)],
+        channels=[(row, channel_health.health(row.id, now)) for row in accounts.choices()],
         unknown_codes={
             row.name: unknown_codes
-            for row in channels.choices()
+            for row in accounts.choices()
             if (unknown_codes := [(code.code, code.n) for code in channel_health.unknown_codes(row.id)])
         },
         broken_runs={run_id: identities for run_id, identities in broken.items() if identities},
@@ -108,7 +103,7 @@ def work(now: dt.datetime) -> Work:
 
 def _opens(channel_id: int) -> bool:
     try:
-        channels.adapter(channel_id)
+        accounts.adapter(channel_id)
     except (Refusal, InvalidToken):
         return False
     return True

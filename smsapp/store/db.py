@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
@@ -207,3 +207,12 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
         except BaseException:
             session.rollback()
             raise
+
+
+def after_commit(session: Session, act: Callable[[], object]) -> None:
+    """Have `act` called once this transaction is committed; it is not called if it is rolled back."""
+
+    def acted(_session: Session) -> None:
+        act()
+
+    sa.event.listen(session, "after_commit", acted, once=True)

@@ -9,9 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
 from smsapp.store.db import Base, one_of
+from smsapp.store.runs.runs import Run
 
 
 class SmsTemplate(Base):
@@ -197,3 +199,12 @@ def unchecked_since(session: Session, moment: dt.datetime, channel_id: int | Non
 def _unchecked(moment: dt.datetime) -> sa.ColumnElement[bool]:
     last_word = sa.func.coalesce(SmsTemplate.checked_at, SmsTemplate.created_at)
     return sa.and_(SmsTemplate.audit == Audit.APPROVED, last_word < moment)
+
+
+def being_sent(session: Session, channel_id: int) -> list[tuple[Run, Campaign, SmsTemplate]]:
+    """Return the channel's runs that are being sent and frozen, each with its campaign and the campaign's template."""
+    query = sa.select(Run, Campaign, SmsTemplate).join(Campaign, Campaign.id == Run.campaign_id)
+    query = query.join(SmsTemplate, SmsTemplate.id == Campaign.template_id)
+    query = query.where(Run.finished_at.is_(None), Run.state == RunState.SENDING, Run.started_at.is_not(None))
+    query = query.where(Run.channel_id == channel_id, SmsTemplate.channel_id == channel_id)
+    return [(run, campaign, template) for run, campaign, template in session.execute(query)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, BigId, changed
+from smsapp.store.db import Base, BigId, changed, one_of, upsert
 
 
 class User(Base):
@@ -153,3 +154,25 @@ def audit_actions(session: Session) -> list[str]:
     following = sa.select(sa.func.min(AuditEntry.action)).where(AuditEntry.action > first.c.action).scalar_subquery()
     steps = first.union_all(sa.select(following).where(first.c.action.is_not(None)))
     return list(session.scalars(sa.select(steps.c.action).where(steps.c.action.is_not(None))))
+
+
+def names(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """Return the names of these people; of one who is gone there is none."""
+    return dict(iter(session.execute(sa.select(User.id, User.name).where(one_of(User.id, ids)))))
+
+
+def count_able(session: Session, role: str) -> int:
+    """Return how many active people with this role can sign in with a password."""
+    able = (User.role == role, User.active, User.password_hash != "")
+    return session.scalar(sa.select(sa.func.count()).where(*able)) or 0
+
+
+def preference(session: Session, name: str) -> dict[str, Any] | None:
+    """Return a setting of the whole product; None if it was never saved."""
+    return session.scalar(sa.select(Preference.value).where(Preference.name == name))
+
+
+def save_preference(session: Session, name: str, value: dict[str, Any]) -> None:
+    """Store a setting of the whole product."""
+    statement = upsert(Preference).values(name=name, value=value)
+    session.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))

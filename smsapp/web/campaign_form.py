@@ -18,7 +18,7 @@ from smsapp.services.campaigns import campaigns, drafts
 from smsapp.services.campaigns import variables as variable_choices
 from smsapp.services.campaigns.draft_preview import DraftPreview
 from smsapp.services.campaigns.drafts import EditConflict
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.contacts import contacts, segments
 from smsapp.services.platform import clock
 from smsapp.services.templates import sms_templates as templates
@@ -123,7 +123,7 @@ def _belongs_to(template_id: int | None, channel_id: int) -> bool:
 def _offer_choices(form: CampaignForm, draft: Draft, stored: Draft) -> None:
     approved = templates.choices(draft.channel_id) if draft.channel_id else []
     counterparts = templates.choices(draft.second_channel_id) if draft.second_channel_id else []
-    offer(form, segments.choices(), channels.choices(), approved, counterparts, stored)
+    offer(form, segments.choices(), accounts.choices(), approved, counterparts, stored)
 
 
 def _property_names() -> list[str]:

@@ -19,7 +19,7 @@ from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
 from smsapp.services.campaigns import campaign_list, campaigns, drafts
 from smsapp.services.campaigns.campaign_list import Line, Wanted
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.platform import clock, setup
 from smsapp.services.receipts import unconfirmed
 from smsapp.web import guard, inputs
@@ -57,7 +57,7 @@ def index() -> Response:
         address=address,
         here=request.full_path.removesuffix("?"),
         narrowed=bool(query.keys() - {"tab", "sort"}) or filters.tab is not Tab.ALL,
-        channels=channels.everything(),
+        channels=accounts.everything(),
         now=now,
         tabs=[
             (

@@ -15,11 +15,11 @@ from smsapp.labels import channels as words
 from smsapp.labels import sentence
 from smsapp.labels import sms_templates as template_words
 from smsapp.labels.channels import told
-from smsapp.services.channels import callback_addresses, channel_health, channels
+from smsapp.services.channels import accounts, callback_addresses, channel_health, channel_secrets, registry
+from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.platform import clock
 from smsapp.services.receipts import unmatched
 from smsapp.services.sending import channel_tests, held_connections, opt_out_confirmations
-from smsapp.services.sending.channel_tests import TestResult
 from smsapp.services.templates import sms_templates, template_sync
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
@@ -43,9 +43,9 @@ NEW = {"quiet_from": "21:00", "quiet_until": "08:00", "currency": "CNY"}
 
 
 def _kind(name: str) -> type[Channel]:
-    if name not in channels.kinds():
+    if name not in registry.kinds():
         raise NotFound("channel")
-    return channels.kinds()[name]
+    return registry.kinds()[name]
 
 
 @bp.get("/")
@@ -53,8 +53,8 @@ def _kind(name: str) -> type[Channel]:
 def index() -> Response:
     return page(
         "channels/index.html",
-        kinds=channels.kinds(),
-        channels=channels.everything(),
+        kinds=registry.kinds(),
+        channels=accounts.everything(),
         may_change=guard.may(Role.ADMINISTRATOR),
     )
 
@@ -66,12 +66,12 @@ def new(kind: str) -> Response:
     adapter = _kind(kind)
     preset = next((item for item in adapter.presets if item.name == request.args.get("preset")), None)
     values = {setting.name: setting.default for setting in adapter.settings} | dict(preset.values if preset else {})
-    countries = channels.usual_countries(adapter)
+    countries = registry.usual_countries(adapter)
     form = channel_form(adapter, countries=countries, **NEW, rate=adapter.documented_rate, **values)
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            channel_id = channels.create(kind, form.wanted(adapter), guard.actor(), clock.now())
+            channel_id = accounts.create(kind, form.wanted(adapter), guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -84,17 +84,17 @@ def new(kind: str) -> Response:
 @bp.route("/<int:channel_id>/edit", methods=["GET", "POST"])
 @needs(Role.ADMINISTRATOR)
 def edit(channel_id: int) -> Response:
-    row = channels.row(channel_id)
+    row = accounts.row(channel_id)
     kind = _kind(row.kind)
     values = {
         setting.name: row.settings.get(setting.name, setting.default) for setting in kind.settings if not setting.secret
     }
-    common = {name: getattr(row, name) for name in channels.COMMON} | {"countries": " ".join(row.countries)}
-    form = channel_form(kind, channels.kept_secrets(row), **common, **values)
+    common = {name: getattr(row, name) for name in accounts.COMMON} | {"countries": " ".join(row.countries)}
+    form = channel_form(kind, channel_secrets.kept_secrets(row), **common, **values)
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            channels.edit(channel_id, form.wanted(kind), guard.actor(), clock.now())
+            accounts.edit(channel_id, form.wanted(kind), guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -107,7 +107,7 @@ def edit(channel_id: int) -> Response:
 @bp.get("/<int:channel_id>")
 @needs(Role.OPERATOR)
 def show(channel_id: int) -> Response:
-    row = channels.row(channel_id)
+    row = accounts.row(channel_id)
     template = channel_tests.template_of(row, request.args.get("template", type=inputs.id_))
     return _show(row, test_form(template, formdata=None), template)
 
@@ -120,21 +120,21 @@ def _show(
     status: int = 200,
 ) -> Response:
     now = clock.now()
-    connection = held_connections.standing(row, now) if channels.needs_holder(row) else None
+    connection = held_connections.standing(row, now) if registry.needs_holder(row) else None
     return page_or_piece(
         "channels/show.html",
         "channels/_pace.html",
         status,
         row=row,
-        kind=channels.kinds().get(row.kind),
+        kind=registry.kinds().get(row.kind),
         health=channel_health.health(row.id, clock.now()),
         codes=channel_health.unknown_codes(row.id),
         pace=channel_health.pace(row, clock.now()),
         unmatched=unmatched.lately(row.id, clock.now()),
         unmatched_counted=unmatched.MOST_COUNTED,
         late_hours=channel_health.LATE_HOURS,
-        tells_balance=channels.tells_balance(row),
-        needs_holder=channels.needs_holder(row),
+        tells_balance=registry.tells_balance(row),
+        needs_holder=registry.needs_holder(row),
         connection=connection,
         connection_check=held_connections.check(connection) if connection else None,
         words=words,
@@ -143,14 +143,14 @@ def _show(
         sync_words=template_words,
         confirming=opt_out_confirmations.choices(row.id),
         confirms=opt_out_confirmations.chosen(row.id),
-        callback_url=channels.callback_url(row) if guard.may(Role.ADMINISTRATOR) else "",
+        callback_url=accounts.callback_url(row) if guard.may(Role.ADMINISTRATOR) else "",
         old_callback_until=row.old_callback_until if (row.old_callback_until or now) > now else None,
-        needs_template=channels.needs_template(row),
+        needs_template=registry.needs_template(row),
         test_templates=sms_templates.choices(row.id),
         test_template=template,
         form=form,
         problems=problems or [],
-        deletable=guard.may(Role.ADMINISTRATOR) and channels.may_be_deleted(row.id),
+        deletable=guard.may(Role.ADMINISTRATOR) and accounts.may_be_deleted(row.id),
         may_change=guard.may(Role.ADMINISTRATOR),
     )
 
@@ -160,7 +160,7 @@ def _show(
 def calls(channel_id: int) -> Response:
     """Show the latest calls, without their content."""
     return page(
-        "channels/calls.html", row=channels.row(channel_id), calls=channel_health.calls(channel_id), words=words
+        "channels/calls.html", row=accounts.row(channel_id), calls=channel_health.calls(channel_id), words=words
     )
 
 
@@ -212,7 +212,7 @@ def check(channel_id: int) -> Response:
         _flash(refusal)
     else:
         if trial.result is CallResult.UNTESTED:
-            flash(_(trial.said), "warning")
+            flash(_(trial.text), "warning")
         elif trial.ok:
             flash(_("The account answers.") + _provider_text(trial), "success")
         else:
@@ -225,16 +225,16 @@ def _result_sentence(trial: TestResult) -> str:
 
 
 def _provider_text(trial: TestResult) -> str:
-    return f" {_(trial.said)}" if trial.said else ""
+    return f" {_(trial.text)}" if trial.text else ""
 
 
 @bp.post("/<int:channel_id>/test")
 @needs(Role.OPERATOR)
 def test(channel_id: int) -> Response:
     """Send one real message to one number."""
-    row = channels.row(channel_id)
+    row = accounts.row(channel_id)
     template = channel_tests.template_of(row, request.form.get("template", type=inputs.id_))
-    if template is None and channels.needs_template(row):
+    if template is None and registry.needs_template(row):
         flash(sentence(Problem("test_template_missing")), "danger")
         return see_other(url_for("channels.show", channel_id=channel_id))
     form = test_form(template)
@@ -255,7 +255,7 @@ def test(channel_id: int) -> Response:
 @needs(Role.ADMINISTRATOR)
 def set_active(channel_id: int) -> Response:
     active = request.form.get("active") == "1"
-    channels.set_active(channel_id, active, guard.actor(), clock.now())
+    accounts.set_active(channel_id, active, guard.actor(), clock.now())
     flash(_("Campaigns may use this channel.") if active else _("The channel is switched off."), "success")
     return see_other(url_for("channels.show", channel_id=channel_id))
 
@@ -263,11 +263,11 @@ def set_active(channel_id: int) -> Response:
 @bp.route("/<int:channel_id>/delete", methods=["GET", "POST"])
 @needs(Role.ADMINISTRATOR)
 def delete(channel_id: int) -> Response:
-    row = channels.row(channel_id)
+    row = accounts.row(channel_id)
     if request.method == "GET":
         return page("channels/delete.html", row=row)
     try:
-        channels.delete(channel_id, guard.actor(), clock.now())
+        accounts.delete(channel_id, guard.actor(), clock.now())
     except NotFound:
         raise
     except Refusal as refusal:

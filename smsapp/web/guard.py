@@ -17,9 +17,9 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from werkzeug.sansio.utils import host_is_trusted
 
 from smsapp.domain.roles import Role, reaches
-from smsapp.services.platform import clock, users
+from smsapp.services.platform import clock, signing_in
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.platform.users import LoginSession, SignedIn
+from smsapp.services.platform.signing_in import LoginSession, SignedIn
 from smsapp.web import refill, render
 from smsapp.web.forms.users import SignInForm
 
@@ -154,7 +154,7 @@ def begin(who: SignedIn) -> None:
     """Start a session for this person; of the one before only the chosen language is kept."""
     end()
     session.permanent = True
-    login_user(Reader(who, users.start_session(clock.now())))
+    login_user(Reader(who, signing_in.start_session(clock.now())))
 
 
 def end() -> None:
@@ -194,7 +194,7 @@ def _load(reader_id: str) -> Reader | None:
     if match is None:
         return None
     sitting = LoginSession(match["sitting"], dt.datetime.fromtimestamp(int(match["begun"]), dt.UTC))
-    who = users.signed_in(int(match["person"]), match["mark"], sitting, address(), clock.now())
+    who = signing_in.signed_in(int(match["person"]), match["mark"], sitting, address(), clock.now())
     return None if who is None else Reader(who, sitting)
 
 

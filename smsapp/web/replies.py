@@ -9,7 +9,7 @@ from flask_babel import ngettext
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.roles import Role
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.contacts import number_searches, opt_outs
 from smsapp.services.platform import clock, keyset_page
 from smsapp.services.receipts import replies, unattributed_replies
@@ -231,4 +231,4 @@ def _opt_outs(digits: str, before: int | None) -> Response:
 
 
 def _channel_names() -> dict[int, str]:
-    return {row.id: row.name for row in channels.everything()}
+    return {row.id: row.name for row in accounts.everything()}

@@ -16,7 +16,7 @@ from smsapp.domain.sms_template import KNOWN_PURPOSES, Audit, Entry, Purpose, en
 from smsapp.domain.template_problems import UNSUBSCRIBE, entry_problems
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.platform import clock, keyset_page
 from smsapp.services.templates import sms_templates, template_sync
 from smsapp.web import guard, inputs, refill
@@ -243,7 +243,7 @@ def _show(
         most=LONGEST_DECLARED,
         days=sms_templates.unchecked_days(template, clock.now()),
         signature_problem=sms_templates.signature_problem(template.channel_id, template.signature),
-        syncs=template_sync.can(channels.row(template.channel_id)),
+        syncs=template_sync.can(accounts.row(template.channel_id)),
         **_preview(template_entry),
     )
 
@@ -268,4 +268,4 @@ def _preview(template_entry: Entry, channel_id: int | None = None) -> dict[str, 
 
 def channel_names() -> dict[int, str]:
     """Return the names of all channels by id."""
-    return {row.id: row.name for row in channels.everything()}
+    return {row.id: row.name for row in accounts.everything()}

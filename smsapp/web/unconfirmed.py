@@ -14,7 +14,7 @@ from smsapp.domain.message import Resolution
 from smsapp.domain.roles import Role
 from smsapp.labels import reports as words
 from smsapp.labels import sentence
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.services.receipts import unconfirmed
 from smsapp.web import guard, inputs
@@ -48,7 +48,7 @@ def index() -> Response:
         words=words,
         kept=filters,
         ages=AGES,
-        channels=channels.everything(),
+        channels=accounts.everything(),
         older=url_for(".index", before=listing.next, **filters) if listing.next else "",
         newer=url_for(".index", **filters) if before else "",
     )

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request, url_for
 
 from smsapp.domain.roles import Role
 from smsapp.labels import reports as words
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.services.receipts import unmatched
 from smsapp.web import inputs
@@ -36,7 +36,7 @@ def search() -> Response:
 def _listed(channel_id: int | None, ref: str, before: int | None) -> Response:
     now = clock.now()
     listing = unmatched.listing(channel_id=channel_id, ref=ref, before=before)
-    channel_rows = channels.everything()
+    channel_rows = accounts.everything()
     return page_or_piece(
         "unmatched/index.html",
         "unmatched/_list.html",

@@ -11,7 +11,7 @@ from flask_login import current_user
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.roles import Role, plain_login, sees_numbers
 from smsapp.labels import sentence
-from smsapp.services.platform import clock, users
+from smsapp.services.platform import audit_pages, clock, login_links, signing_in, users
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.users import ChangeForm, InviteForm, OwnForm, PasswordForm, SignInForm, WelcomeForm
@@ -50,14 +50,14 @@ def sign_in() -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            who = users.sign_in(form.login.data, form.password.data, guard.address(), clock.now())
+            who = signing_in.sign_in(form.login.data, form.password.data, guard.address(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
             guard.begin(who)
             return _go_on(back, carried)
     status = 422 if form.is_submitted() else 200
-    nobody = not users.any_password()
+    nobody = not login_links.any_password()
     return page("users/sign_in.html", status, form=form, problems=problems, back=back, carried=carried, nobody=nobody)
 
 
@@ -78,27 +78,29 @@ def signed_in() -> Response:
 @bp.post("/sign-out")
 @needs(Role.VIEWER)
 def sign_out() -> Response:
-    users.sign_out(guard.sitting(), guard.actor(), clock.now())
+    signing_in.sign_out(guard.sitting(), guard.actor(), clock.now())
     guard.end()
     flash(_("You are signed out."), "success")
     return see_other(url_for("users.sign_in"))
 
 
-@bp.route(users.LINK_PATH + "<token>", methods=["GET", "POST"])
+@bp.route(login_links.LINK_PATH + "<token>", methods=["GET", "POST"])
 @public
 @limiter.limit("30 per minute")
 def welcome(token: str) -> Response:
     """Let the person a one-time link was made for set a password."""
     now = clock.now()
     try:
-        guest = users.welcome(token, now)
+        guest = login_links.welcome(token, now)
     except NotFound:
         return page("users/link_gone.html", 404)
     form = WelcomeForm(data={"login": guest.login, "name": guest.name})
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            who = users.use_link(token, form.login.data or "", form.name.data, form.password.data, guard.address(), now)
+            who = login_links.use_link(
+                token, form.login.data or "", form.name.data, form.password.data, guard.address(), now
+            )
         except NotFound:
             return page("users/link_gone.html", 404)
         except Refusal as refusal:
@@ -138,7 +140,7 @@ def password() -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            who = users.change_password(
+            who = signing_in.change_password(
                 guard.reader().id, form.old.data, form.password.data, guard.actor(), clock.now()
             )
         except Refusal as refusal:
@@ -153,7 +155,7 @@ def password() -> Response:
 @bp.post("/account/sign-out-everywhere")
 @needs(Role.VIEWER)
 def sign_out_everywhere() -> Response:
-    who = users.sign_out_everywhere(guard.reader().id, guard.actor(), clock.now())
+    who = signing_in.sign_out_everywhere(guard.reader().id, guard.actor(), clock.now())
     guard.begin(who)
     flash(_("You are signed out on every other device."), "success")
     return see_other(url_for("users.own"))
@@ -164,7 +166,7 @@ def sign_out_everywhere() -> Response:
 def index() -> Response:
     everybody = users.everybody()
     seeing = {one.id for one in everybody if sees_numbers(Role(one.role), one.sees_numbers)}
-    return page("users/index.html", people=everybody, seeing=seeing, invited=users.invited(clock.now()))
+    return page("users/index.html", people=everybody, seeing=seeing, invited=login_links.invited(clock.now()))
 
 
 @bp.route("/users/new", methods=["GET", "POST"])
@@ -175,7 +177,7 @@ def invite() -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            person, link = users.invite(
+            person, link = login_links.invite(
                 form.login.data,
                 form.name.data,
                 Role(form.role.data),
@@ -221,7 +223,7 @@ def show(user_id: int) -> Response:
 def link(user_id: int) -> Response:
     """Make a new one-time link; the older ones stop working."""
     try:
-        path = users.make_link(user_id, guard.actor(), clock.now())
+        path = login_links.make_link(user_id, guard.actor(), clock.now())
     except NotFound:
         raise
     except Refusal as refusal:
@@ -234,7 +236,7 @@ def link(user_id: int) -> Response:
 @bp.post("/users/<int:user_id>/sign-out")
 @needs(Role.ADMINISTRATOR)
 def end_sessions(user_id: int) -> Response:
-    who = users.sign_out_everywhere(user_id, guard.actor(), clock.now())
+    who = signing_in.sign_out_everywhere(user_id, guard.actor(), clock.now())
     if user_id == guard.reader().id:
         guard.begin(who)
     flash(_("%(name)s is signed out everywhere.", name=who.name), "success")
@@ -247,7 +249,7 @@ def audit_log() -> Response:
     """Show the audit log, newest first."""
     user_id = request.args.get("person", type=inputs.id_)
     action = request.args.get("action", "")
-    audit_page = users.audit_page(user_id, action, request.args.get("before", type=inputs.long_id))
+    audit_page = audit_pages.audit_page(user_id, action, request.args.get("before", type=inputs.long_id))
     everybody = users.everybody()
     return page_or_piece(
         "users/audit_log.html",
@@ -258,5 +260,5 @@ def audit_log() -> Response:
         action=action,
         people=everybody,
         names={person.id: person.name or person.login for person in everybody},
-        actions=users.audit_actions(),
+        actions=audit_pages.audit_actions(),
     )

@@ -38,7 +38,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.domain.sms_template import TemplateSnapshot
-from smsapp.services.channels import channels as service
+from smsapp.services.channels import accounts, registry
 from smsapp.services.receipts import callback_inbox, consumer, unmatched_retry
 from smsapp.store.db import current_session
 from smsapp.store.runs.freezing import ensure_partition
@@ -72,7 +72,7 @@ class Contract:
 
     def test_it_is_discovered_by_its_kind(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
-        assert service.kinds()[adapter.kind] is type(adapter)
+        assert registry.kinds()[adapter.kind] is type(adapter)
 
     def test_its_settings_can_be_drawn(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
@@ -354,7 +354,7 @@ class HttpContract(Contract):
     ) -> None:
         # given a receipt that comes twice, before the answer that brings its id is written down
         adapter = self.make("http://127.0.0.1:1", tmp_path)
-        monkeypatch.setattr(service, "adapter", lambda _channel_id: adapter)
+        monkeypatch.setattr(accounts, "adapter", lambda _channel_id: adapter)
         callback, items = next(
             (callback, one)
             for callback, expected in self.receipts

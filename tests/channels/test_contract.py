@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smsapp import channels as adapters
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from tests.channels import contract
 
 MADE_UP = Path(__file__).parent / "made_up"
@@ -94,11 +94,11 @@ def home(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """A folder whose pigeon.py is one of the kinds of channels, as if it lay in smsapp/channels."""
     monkeypatch.setattr(adapters, "__path__", [*adapters.__path__, str(pytester.path)])
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    channels.kinds.cache_clear()
+    registry.kinds.cache_clear()
     yield pytester
     sys.modules.pop("smsapp.channels.pigeon", None)
     vars(adapters).pop("pigeon", None)
-    channels.kinds.cache_clear()
+    registry.kinds.cache_clear()
 
 
 assert contract

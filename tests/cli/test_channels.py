@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from smsapp.services.channels import channel_health, channels
+from smsapp.services.channels import channel_health, registry
 from tests import builders
 
 
@@ -66,7 +66,7 @@ CHINESE = re.compile(r"[\u3400-\u9fff]")
 )
 def test_commands_speak_english_throughout(runner: FlaskCliRunner, command: list[str]) -> None:
     builders.channel(name="Rehearsal", settings={"refused": "0"})
-    values = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings}
+    values = {setting.name: setting.default for setting in registry.kinds()["gateway"].settings}
     builders.channel(
         name="Closed", kind="gateway", settings=values | {"url": "https://x/", "check_url": "https://127.0.0.1:1/"}
     )
@@ -75,7 +75,7 @@ def test_commands_speak_english_throughout(runner: FlaskCliRunner, command: list
 
 
 def test_a_check_that_fails_says_it_once_and_why(runner: FlaskCliRunner) -> None:
-    values = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings}
+    values = {setting.name: setting.default for setting in registry.kinds()["gateway"].settings}
     builders.channel(
         name="Closed", kind="gateway", settings=values | {"url": "https://x/", "check_url": "https://127.0.0.1:1/"}
     )

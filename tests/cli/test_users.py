@@ -5,16 +5,16 @@ from __future__ import annotations
 from flask.testing import FlaskCliRunner
 
 from smsapp.domain.roles import Role
-from smsapp.services.platform import clock, users
+from smsapp.services.platform import clock, login_links, signing_in
 
 
 def test_a_person_is_made_with_a_link_that_sets_the_password(runner: FlaskCliRunner) -> None:
     result = runner.invoke(args=["users", "create", "Ada", "--role", "administrator", "--name", "林然"])
     assert result.exit_code == 0
     link = result.output.splitlines()[-1]
-    assert link.startswith(users.LINK_PATH)
-    token = link.removeprefix(users.LINK_PATH)
-    who = users.use_link(token, "ada", "林然", "a sentence nobody guesses", "", clock.now())
+    assert link.startswith(login_links.LINK_PATH)
+    token = link.removeprefix(login_links.LINK_PATH)
+    who = login_links.use_link(token, "ada", "林然", "a sentence nobody guesses", "", clock.now())
     assert (who.login, who.role) == ("ada", Role.ADMINISTRATOR)
     listed = runner.invoke(args=["users", "list"]).output
     assert listed == "ada\tadministrator\tactive\t林然\n"
@@ -23,7 +23,7 @@ def test_a_person_is_made_with_a_link_that_sets_the_password(runner: FlaskCliRun
 def test_a_password_may_come_from_standard_input(runner: FlaskCliRunner) -> None:
     result = runner.invoke(args=["users", "create", "wei", "--password"], input="a sentence nobody guesses\n")
     assert result.exit_code == 0
-    assert users.sign_in("wei", "a sentence nobody guesses", "", clock.now()).role is Role.OPERATOR
+    assert signing_in.sign_in("wei", "a sentence nobody guesses", "", clock.now()).role is Role.OPERATOR
 
 
 def test_what_is_wrong_is_said_and_nothing_is_made(runner: FlaskCliRunner) -> None:

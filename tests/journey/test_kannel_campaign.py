@@ -18,8 +18,8 @@ from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
 from smsapp.domain.funnel import broken_identities
 from smsapp.factory import create_app
-from smsapp.services.apps import uploads
-from smsapp.services.channels import channels
+from smsapp.services.apps import applying
+from smsapp.services.channels import accounts, validation
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import consumer
@@ -74,13 +74,13 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
         builders.kept(AppKey(key="demo-appkey", name="shop", created_at=builders.LONG_AGO))
         for first in range(0, PEOPLE, PER_UPLOAD):
             report(address, first)
-        uploads.apply_waiting(clock.now())
+        applying.apply_waiting(clock.now())
         # and Kannel as a channel, with an approved template
         values = {setting.name: setting.default for setting in Gateway.settings} | dict(KANNEL.values)
         values |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER}
         values = {name: value.replace("http://127.0.0.1:13013", kannel.url) for name, value in values.items()}
-        channel_settings = channels.Wanted("Kannel", values)
-        channel_id = channels.create("gateway", channel_settings, Actor("test"), clock.now())
+        channel_settings = validation.Wanted("Kannel", values)
+        channel_id = accounts.create("gateway", channel_settings, Actor("test"), clock.now())
         template = builders.template(channel_id, text=TEXT, purpose="notification")
         mapping = {"name": {"property": "name", "fallback": None}}
         # when a campaign is sent to everybody

@@ -25,7 +25,7 @@ from smsapp.domain.funnel import broken_identities
 from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.factory import create_app
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, validation
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import starting
@@ -81,7 +81,7 @@ def daily_campaign(sink: Sink) -> tuple[int, dt.datetime]:
         "plain_http": "1",
         "max_concurrency": "4",
     }
-    channel = channels.create("gateway", channels.Wanted("计数的服务商", values), Actor("test"), clock.now())
+    channel = accounts.create("gateway", validation.Wanted("计数的服务商", values), Actor("test"), clock.now())
     template = builders.template(channel)
     first = (clock.now() + dt.timedelta(days=1)).date()
     schedule = Schedule(Kind.DAILY, "UTC", dt.time(10), first, first + dt.timedelta(days=DAYS - 1))

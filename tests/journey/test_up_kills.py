@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bench.chaos.system import System
 from smsapp.domain.trust import KeyKind
-from smsapp.services.apps import app_keys, uploads
+from smsapp.services.apps import app_keys, applying
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps import uploads as store
@@ -124,6 +124,6 @@ def _waiting() -> bool:
 def _apply_too() -> None:
     """Apply as a worker would, beside the worker that may be at it too."""
     try:
-        uploads.apply_some(clock.now())
+        applying.apply_some(clock.now())
     except DBAPIError:
         current_session().rollback()

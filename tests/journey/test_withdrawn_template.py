@@ -22,7 +22,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import Audit, SyncFate
 from smsapp.factory import create_app
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, registry, validation
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.reports import reports
 from smsapp.services.sending import unfinished
@@ -88,7 +88,7 @@ def serving(account: Account) -> Iterator[str]:
 def kind() -> type[Channel]:
     return next(
         adapter
-        for adapter in channels.kinds().values()
+        for adapter in registry.kinds().values()
         if adapter.settings[0].name == "access_key_id" and adapter.lists_signatures
     )
 
@@ -130,8 +130,8 @@ def test_a_campaign_whose_template_is_withdrawn_before_its_slot_is_held_and_sent
     account = Account()
     with serving(account) as url:
         # given a channel whose provider listed one template, and a campaign confirmed with it
-        channel_settings = channels.Wanted("云通道", values(url), quiet_from="00:00", quiet_until="00:00")
-        channel_id = channels.create(kind().kind, channel_settings, ACTOR, clock.now)
+        channel_settings = validation.Wanted("云通道", values(url), quiet_from="00:00", quiet_until="00:00")
+        channel_id = accounts.create(kind().kind, channel_settings, ACTOR, clock.now)
         assert template_sync.sync(channel_id, ACTOR, clock.now).counts[SyncFate.ADDED] == 1
         template = sms_templates.choices(channel_id)[0]
         assert (template.signature, template.purpose) == (SIGNATURE, "marketing")

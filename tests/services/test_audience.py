@@ -10,7 +10,8 @@ from flask import Flask
 from smsapp.domain.campaign import ExclusionReason, Status
 from smsapp.domain.numbering import SPECIAL
 from smsapp.domain.trust import Origin, Source
-from smsapp.services.contacts import audience, contacts, segments
+from smsapp.services.channels import phone_properties
+from smsapp.services.contacts import audience, segments
 from smsapp.store.contacts.contacts import Contact, Profile, create, merge, phones_of
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import writing
@@ -237,6 +238,6 @@ def test_five_thousand_premium_numbers_get_nothing(app: Flask, clock: FakeClock)
 def test_the_class_of_numbers_that_are_there_already_is_read_with_them(app: Flask, clock: FakeClock) -> None:
     builders.contact(properties={"mobile": "+44 20 7183 8750"})
     channel = builders.channel(phone_property="mobile")
-    contacts.rebuild_phones("mobile")
+    phone_properties.rebuild_phones("mobile")
     counts = audience.counts(builders.segment().id, channel.id, now=clock.now)
     assert dict(counts.left_out) == {ExclusionReason.NUMBER_CLASS: 1}

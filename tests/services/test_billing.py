@@ -11,7 +11,7 @@ from flask import Flask
 from smsapp.channels.errors import NotSent
 from smsapp.channels.types import Receipt, ReceiptStatus
 from smsapp.domain.message import Resolution, Status
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.receipts import unconfirmed
 from smsapp.services.reports import verify
 from smsapp.services.sending import opening, results, sweeping
@@ -100,7 +100,7 @@ def by_a_person_and_a_late_answer(clock: FakeClock, run_id: int, batch: ClaimedB
 
 def by_receipts_for_what_was_said_not_to_have_left(clock: FakeClock, run_id: int, batch: ClaimedBatch) -> None:
     deliver(clock, run_id)
-    adapter = channels.adapter(the_run(run_id).channel_id)
+    adapter = accounts.adapter(the_run(run_id).channel_id)
     carried = InFlightBatch(batch, the_run(run_id).channel_id, adapter, after_failures=False, error=NotSent("refused"))
     results.store_results([carried], clock.now)
 

@@ -17,7 +17,7 @@ from smsapp.channels.http import HttpClient, RecordStatuses
 from smsapp.channels.types import Callback, SubmitRequest, SubmitResult
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult, Outcome
-from smsapp.services.channels import call_log, channels
+from smsapp.services.channels import accounts, call_log, registry
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import polling
 from smsapp.services.sending import channel_tests
@@ -120,10 +120,10 @@ def test_the_statuses_of_one_task_are_overheard_and_no_others() -> None:
 
 
 def test_a_log_line_holds_no_secret_and_no_number(app: Flask, now: dt.datetime) -> None:
-    values = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings} | {
+    values = {setting.name: setting.default for setting in registry.kinds()["gateway"].settings} | {
         "password": "sesame"
     }
-    adapter = channels.kinds()["gateway"](values, Path(app.instance_path))
+    adapter = registry.kinds()["gateway"](values, Path(app.instance_path))
     code = "ERR sesame to 8613800138000"
     assert call_log.scrubbed(code, adapter) == "ERR *** to 138****8000"
 
@@ -154,7 +154,7 @@ def test_the_rate_in_use_is_what_left_in_the_last_seconds(app: Flask, valkey: re
 
 
 def simulator(**settings: str) -> int:
-    values = {setting.name: setting.default for setting in channels.kinds()["simulator"].settings}
+    values = {setting.name: setting.default for setting in registry.kinds()["simulator"].settings}
     return builders.channel(settings=values | settings).id
 
 
@@ -163,23 +163,23 @@ def test_a_balance_is_kept_with_its_time_and_stays_when_the_provider_is_silent(
 ) -> None:
     # given an account that has less left than it should
     channel_id = simulator(balance="12.5")
-    channels.row(channel_id).balance_low = Decimal(100)
+    accounts.row(channel_id).balance_low = Decimal(100)
     current_session().commit()
     # when
     channel_tests.ask_balances(now)
     # then
-    row = channels.row(channel_id)
+    row = accounts.row(channel_id)
     assert (row.balance, row.balance_currency, row.balance_at, row.is_low) == (Decimal("12.5"), "CNY", now, True)
 
     # when the provider does not answer an hour later
     async def silent(*_: Any) -> None:
         raise OutcomeUnknown("cut", outcome=Outcome.NETWORK)
 
-    monkeypatch.setattr(channels.kinds()["simulator"], "balance", silent)
+    monkeypatch.setattr(registry.kinds()["simulator"], "balance", silent)
     channel_tests.ask_balances(now + dt.timedelta(hours=1))
     # then
     current_session().expire_all()
-    assert (channels.row(channel_id).balance, channels.row(channel_id).balance_at) == (Decimal("12.5"), now)
+    assert (accounts.row(channel_id).balance, accounts.row(channel_id).balance_at) == (Decimal("12.5"), now)
     assert logged(channel_id) == [("balance", "ok", "", "", 0), ("balance", "outcome_unknown", "network", "cut", 0)]
 
 
@@ -200,7 +200,7 @@ def test_trials_and_failed_visits_are_in_the_log(app: Flask, now: dt.datetime, m
         raise AccountError("KEY", outcome=Outcome.CREDENTIALS)
         yield Callback("PULL", "", {}, b"")
 
-    monkeypatch.setattr(channels.kinds()["simulator"], "pull", refuses)
+    monkeypatch.setattr(registry.kinds()["simulator"], "pull", refuses)
     polling.ask_providers(now)
     assert logged(channel_id) == [
         ("check", "ok", "", "", 0),
@@ -208,5 +208,5 @@ def test_trials_and_failed_visits_are_in_the_log(app: Flask, now: dt.datetime, m
         ("pull", "account_error", "credentials", "KEY", 0),
     ]
     assert hours(channel_id, now) == {("refused", "bad_number"): 1}
-    channels.delete(channel_id, BY, now)
+    accounts.delete(channel_id, BY, now)
     assert current_session().query(ChannelCall).count() == 0, "a deleted channel leaves nothing behind"

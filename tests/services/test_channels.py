@@ -16,9 +16,9 @@ from flask import Flask
 from smsapp.channels.contract import Channel
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.outcome import Outcome
-from smsapp.services.channels import channels
-from smsapp.services.channels.channels import Wanted
-from smsapp.services.contacts import contacts, opt_outs
+from smsapp.services.channels import account_calls, accounts, channel_secrets, phone_properties, registry
+from smsapp.services.channels.validation import Wanted
+from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import channel_tests
@@ -30,8 +30,8 @@ from tests import builders
 
 BY = Actor("tests")
 SECRET = "sesame-4711"
-VALUES = {setting.name: setting.default for setting in channels.kinds()["simulator"].settings} | {"refused": "0"}
-GATEWAY = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings} | {
+VALUES = {setting.name: setting.default for setting in registry.kinds()["simulator"].settings} | {"refused": "0"}
+GATEWAY = {setting.name: setting.default for setting in registry.kinds()["gateway"].settings} | {
     "url": "https://127.0.0.1:1/?p={password}&to={to}",
     "password": SECRET,
 }
@@ -44,7 +44,7 @@ def wanted(name: str = "演练", **given: Any) -> Wanted:
 def refused(**given: Any) -> dict[str, str]:
     """Return the codes of a refused creation, by place."""
     with pytest.raises(Refusal) as caught:
-        channels.create("simulator", wanted(**given), BY, builders.LONG_AGO)
+        accounts.create("simulator", wanted(**given), BY, builders.LONG_AGO)
     return {problem.place: problem.code for problem in caught.value.problems}
 
 
@@ -52,17 +52,17 @@ def refused(**given: Any) -> dict[str, str]:
 def read_anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The properties whose numbers were asked to be read anew."""
     asked: list[str] = []
-    monkeypatch.setattr(contacts, "note_phone_property", lambda _session, name: asked.append(name))
+    monkeypatch.setattr(phone_properties, "note_phone_property", lambda _session, name: asked.append(name))
     return asked
 
 
 def test_a_channel_keeps_its_secrets_encrypted_and_hands_them_only_to_its_adapter(app: Flask, now: dt.datetime) -> None:
-    channel_id = channels.create("gateway", wanted(values=GATEWAY, price=Decimal("0.045")), BY, now)
-    row = channels.row(channel_id)
+    channel_id = accounts.create("gateway", wanted(values=GATEWAY, price=Decimal("0.045")), BY, now)
+    row = accounts.row(channel_id)
     assert "password" not in row.settings
     assert SECRET.encode() not in row.secrets
-    assert channels.kept_secrets(row) == {"password"}
-    made = channels.adapter(channel_id)
+    assert channel_secrets.kept_secrets(row) == {"password"}
+    made = accounts.adapter(channel_id)
     assert made.values["password"] == SECRET
     assert made.folder == app.extensions[EXTENSION].INSTANCE_DIR / "channels" / str(channel_id)
     assert len(row.callback_token) >= 43
@@ -71,27 +71,27 @@ def test_a_channel_keeps_its_secrets_encrypted_and_hands_them_only_to_its_adapte
 
 
 def test_an_empty_secret_is_kept_and_a_new_one_replaces_it(app: Flask, now: dt.datetime) -> None:
-    channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
-    channels.edit(channel_id, wanted(values=GATEWAY | {"password": ""}), BY, now)
-    assert channels.adapter(channel_id).values["password"] == SECRET
+    channel_id = accounts.create("gateway", wanted(values=GATEWAY), BY, now)
+    accounts.edit(channel_id, wanted(values=GATEWAY | {"password": ""}), BY, now)
+    assert accounts.adapter(channel_id).values["password"] == SECRET
     assert current_session().query(AuditEntry).count() == 1, "nothing changed, so nothing is noted"
-    channels.edit(channel_id, wanted("新", values=GATEWAY | {"password": "other"}, rate=5), BY, now)
-    assert channels.adapter(channel_id).values["password"] == "other"
+    accounts.edit(channel_id, wanted("新", values=GATEWAY | {"password": "other"}, rate=5), BY, now)
+    assert accounts.adapter(channel_id).values["password"] == "other"
     facts = current_session().query(AuditEntry).filter_by(action="edit").one().facts
     assert facts == {"name": "新", "changed": ["password", "name", "rate"]}
     assert "other" not in json.dumps(facts)
 
 
 def test_keys_are_rotated_without_losing_a_secret(app: Flask, now: dt.datetime) -> None:
-    channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
+    channel_id = accounts.create("gateway", wanted(values=GATEWAY), BY, now)
     config, new_key = app.extensions[EXTENSION], Fernet.generate_key().decode()
     app.extensions[EXTENSION] = replace(config, ENCRYPTION_KEY=f"{new_key},{config.ENCRYPTION_KEY}")
-    assert channels.rotate(BY, now) == 1
+    assert channel_secrets.rotate(BY, now) == 1
     app.extensions[EXTENSION] = replace(config, ENCRYPTION_KEY=new_key)
-    assert channels.adapter(channel_id).values["password"] == SECRET
+    assert accounts.adapter(channel_id).values["password"] == SECRET
     app.extensions[EXTENSION] = config
     with pytest.raises(Refusal, match="channel_secrets_locked"):
-        channels.adapter(channel_id)
+        accounts.adapter(channel_id)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_cannot_work_is_refused_field_by_field(
 
 def test_choices_and_flags_take_only_what_is_offered(app: Flask, now: dt.datetime) -> None:
     with pytest.raises(Refusal) as caught:
-        channels.create("gateway", wanted(values=GATEWAY | {"method": "DELETE", "plain_http": "maybe"}), BY, now)
+        accounts.create("gateway", wanted(values=GATEWAY | {"method": "DELETE", "plain_http": "maybe"}), BY, now)
     assert {problem.place: problem.code for problem in caught.value.problems} == {
         "method": "setting_choice",
         "plain_http": "setting_choice",
@@ -142,28 +142,28 @@ def test_numbers_of_a_property_are_read_when_its_first_channel_begins_to_use_it(
     app: Flask, now: dt.datetime, read_anew: list[str]
 ) -> None:
     builders.known_property("mobile")
-    first = channels.create("simulator", wanted("一"), BY, now)
+    first = accounts.create("simulator", wanted("一"), BY, now)
     assert read_anew == [], "the preset property is always read"
-    channels.edit(first, wanted("一", phone_property="mobile"), BY, now)
+    accounts.edit(first, wanted("一", phone_property="mobile"), BY, now)
     assert read_anew == ["mobile"]
-    channels.create("simulator", wanted("二", phone_property="mobile"), BY, now)
+    accounts.create("simulator", wanted("二", phone_property="mobile"), BY, now)
     assert read_anew == ["mobile"]
-    assert channels.phone_choices()[0] == "$phone"
-    assert "mobile" in channels.phone_choices()
+    assert accounts.phone_choices()[0] == "$phone"
+    assert "mobile" in accounts.phone_choices()
 
 
 def test_the_callback_address_is_public_or_at_least_on_this_machine(app: Flask, now: dt.datetime) -> None:
     row = builders.channel(callback_token="tok")
     config = app.extensions[EXTENSION]
-    assert channels.callback_url(row) == "http://127.0.0.1:8000/callbacks/tok"
+    assert accounts.callback_url(row) == "http://127.0.0.1:8000/callbacks/tok"
     app.extensions[EXTENSION] = replace(config, HOST="0.0.0.0", PORT=21050)
-    assert channels.callback_url(row) == "http://127.0.0.1:21050/callbacks/tok"
+    assert accounts.callback_url(row) == "http://127.0.0.1:21050/callbacks/tok"
     app.extensions[EXTENSION] = replace(config, PUBLIC_URL="https://sms.example.com")
-    assert channels.callback_url(row) == "https://sms.example.com/callbacks/tok"
+    assert accounts.callback_url(row) == "https://sms.example.com/callbacks/tok"
 
 
 def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.datetime) -> None:
-    channel_id = channels.create("simulator", wanted(), BY, now)
+    channel_id = accounts.create("simulator", wanted(), BY, now)
     good = channel_tests.test_send(channel_id, "138 0000 0000", TestText("【演练】您好"), BY, now)
     assert good.ok
     assert good.provider_ref.startswith("sim-test-")
@@ -180,7 +180,7 @@ def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.date
 
 
 def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(app: Flask, now: dt.datetime) -> None:
-    channel_id = channels.create("simulator", wanted(), BY, now)
+    channel_id = accounts.create("simulator", wanted(), BY, now)
     channel_tests.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
     opt_outs.add("13900139000", "", BY, now)
     with pytest.raises(Refusal) as caught:
@@ -192,7 +192,7 @@ def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(ap
 
 
 def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt.datetime) -> None:
-    channel_id = channels.create("simulator", wanted(), BY, now)
+    channel_id = accounts.create("simulator", wanted(), BY, now)
     olga, wei = (Actor(person.login, person.id) for person in (builders.person(), builders.person()))
     with writing() as session:
         for _ in range(channel_tests.TESTS_PER_HOUR):
@@ -212,72 +212,72 @@ def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt
     ],
 )
 def test_secrets_do_not_follow_an_address_to_another_host(app: Flask, now: dt.datetime, moved: dict[str, str]) -> None:
-    channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
+    channel_id = accounts.create("gateway", wanted(values=GATEWAY), BY, now)
     with pytest.raises(Refusal) as caught:
-        channels.edit(channel_id, wanted(values=GATEWAY | moved | {"password": ""}), BY, now)
+        accounts.edit(channel_id, wanted(values=GATEWAY | moved | {"password": ""}), BY, now)
     assert [(problem.code, problem.place) for problem in caught.value.problems] == [("secret_again", "password")]
-    channels.edit(channel_id, wanted(values=GATEWAY | moved | {"password": "typed again"}), BY, now)
-    assert channels.adapter(channel_id).values["password"] == "typed again"
+    accounts.edit(channel_id, wanted(values=GATEWAY | moved | {"password": "typed again"}), BY, now)
+    assert accounts.adapter(channel_id).values["password"] == "typed again"
     # On the same host another path is no other party.
     elsewhere = {name: value.replace("?p=", "send?p=") for name, value in moved.items()}
-    channels.edit(channel_id, wanted(values=GATEWAY | elsewhere | {"password": ""}), BY, now)
-    assert channels.adapter(channel_id).values["password"] == "typed again"
+    accounts.edit(channel_id, wanted(values=GATEWAY | elsewhere | {"password": ""}), BY, now)
+    assert accounts.adapter(channel_id).values["password"] == "typed again"
 
 
 def test_a_check_leaves_its_result(app: Flask, now: dt.datetime) -> None:
-    channel_id = channels.create(
+    channel_id = accounts.create(
         "gateway", wanted(values=GATEWAY | {"check_url": "https://127.0.0.1:1/?{password}"}), BY, now
     )
     trial = channel_tests.test_credentials(channel_id, BY, now)
     assert (trial.ok, trial.result, trial.code) == (False, "account_error", "address_not_allowed")
-    row = channels.row(channel_id)
+    row = accounts.row(channel_id)
     assert (row.checked_at, row.check_result) == (now, "account_error")
-    channels.edit(channel_id, wanted(values=GATEWAY), BY, now)
-    assert channels.row(channel_id).checked_at is None, "other settings have not been checked"
+    accounts.edit(channel_id, wanted(values=GATEWAY), BY, now)
+    assert accounts.row(channel_id).checked_at is None, "other settings have not been checked"
 
 
 def test_a_provider_that_never_answers_does_not_keep_a_page_for_ever(
     app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel_tests, "TEST_SECONDS", 0.05)
-    channel_id = channels.create("simulator", wanted(values=VALUES | {"answer_seconds": "30"}), BY, now)
+    monkeypatch.setattr(account_calls, "TEST_SECONDS", 0.05)
+    channel_id = accounts.create("simulator", wanted(values=VALUES | {"answer_seconds": "30"}), BY, now)
     trial = channel_tests.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
     assert (trial.result, trial.code) == ("outcome_unknown", "timeout")
 
 
 def test_a_kind_that_cannot_check_says_so(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    channel_id = channels.create("simulator", wanted(), BY, now)
-    monkeypatch.delattr(channels.kinds()["simulator"], "test_credentials")
-    assert "test message" in channel_tests.test_credentials(channel_id, BY, now).said
+    channel_id = accounts.create("simulator", wanted(), BY, now)
+    monkeypatch.delattr(registry.kinds()["simulator"], "test_credentials")
+    assert "test message" in channel_tests.test_credentials(channel_id, BY, now).text
 
 
 def test_what_is_gone_or_unknown_is_said(app: Flask, now: dt.datetime) -> None:
     for call in (
-        lambda: channels.row(99),
-        lambda: channels.adapter(99),
-        lambda: channels.by_name("x"),
-        lambda: channels.edit(99, wanted(), BY, now),
-        lambda: channels.delete(99, BY, now),
+        lambda: accounts.row(99),
+        lambda: accounts.adapter(99),
+        lambda: accounts.by_name("x"),
+        lambda: accounts.edit(99, wanted(), BY, now),
+        lambda: accounts.delete(99, BY, now),
     ):
         with pytest.raises(NotFound):
             call()
     with pytest.raises(Refusal, match="channel_kind_unknown"):
-        channels.create("pigeon", wanted(), BY, now)
+        accounts.create("pigeon", wanted(), BY, now)
     pigeon = builders.channel(kind="pigeon")
-    for unknown in (lambda: channels.adapter(pigeon.id), lambda: channels.edit(pigeon.id, wanted("x"), BY, now)):
+    for unknown in (lambda: accounts.adapter(pigeon.id), lambda: accounts.edit(pigeon.id, wanted("x"), BY, now)):
         with pytest.raises(Refusal, match="channel_kind_unknown"):
             unknown()
 
 
 def test_secrets_never_reach_a_log(app: Flask, now: dt.datetime, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
+    channel_id = accounts.create("gateway", wanted(values=GATEWAY), BY, now)
     channel_tests.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
     assert SECRET not in caplog.text
     assert "13800138000" not in caplog.text
-    assert SECRET not in repr(channels.row(channel_id))
+    assert SECRET not in repr(accounts.row(channel_id))
 
 
 def test_every_kind_is_found(app: Flask) -> None:
-    assert set(channels.kinds()) >= {"simulator", "gateway"}
-    assert all(issubclass(kind, Channel) for kind in channels.kinds().values())
+    assert set(registry.kinds()) >= {"simulator", "gateway"}
+    assert all(issubclass(kind, Channel) for kind in registry.kinds().values())

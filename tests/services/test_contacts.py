@@ -13,7 +13,8 @@ from flask import Flask
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services.apps import app_keys, profiles, uploads
+from smsapp.services.apps import app_keys, applying, profile_reading, uploads
+from smsapp.services.channels import phone_properties
 from smsapp.services.contacts import contacts
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
@@ -67,7 +68,7 @@ def test_operations_of_one_request_are_applied_in_order(key: str, now: dt.dateti
         "",
         now,
     )
-    assert (result.kept, result.refused) == (5, 0)
+    assert (result.applied, result.refused) == (5, 0)
     assert held("u1") == {
         "$phone": "138 0013 8000",
         "level": 3,
@@ -98,7 +99,7 @@ def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> No
         "",
         now,
     )
-    assert (result.kept, result.left_out, result.refused) == (3, 2, 2)
+    assert (result.applied, result.left_out, result.refused) == (3, 2, 2)
     assert held("u1") == {"age": 3}
     assert sorted(reasons()) == ["bad_name", "no_object", "type_conflict", "unknown_appkey"]
     conflict = next(bad for bad in contacts.bad_records() if bad.reason == "type_conflict")
@@ -114,12 +115,12 @@ def test_a_disabled_key_reports_nothing(key: str, now: dt.datetime) -> None:
 
 
 def test_the_key_of_the_address_counts_for_records_without_one(key: str, now: dt.datetime) -> None:
-    assert report([record("", "u1", age=3)], key, now).kept == 1
+    assert report([record("", "u1", age=3)], key, now).applied == 1
 
 
 def test_a_record_that_is_only_checked_leaves_no_trace(key: str, now: dt.datetime) -> None:
     result = report([record(key, "u1", **{"$debug": 1, "age": 3}), record(key, "u1", "$startup")], "", now)
-    assert (result.kept, result.ignored, result.refused) == (0, 1, 0)
+    assert (result.applied, result.ignored, result.refused) == (0, 1, 0)
     assert held("u1") is None
     assert "age" not in property_types(current_session())
 
@@ -176,8 +177,8 @@ def test_two_requests_about_one_person_lose_no_update(app: Flask, key: str, now:
 
 
 def test_most_refused_records_of_one_request_are_only_counted(key: str, now: dt.datetime) -> None:
-    result = report([record(key, "")] * (profiles.MOST_KEPT + 5), "", now)
-    assert result.refused == profiles.MOST_KEPT + 5
+    result = report([record(key, "")] * (profile_reading.MOST_KEPT + 5), "", now)
+    assert result.refused == profile_reading.MOST_KEPT + 5
     newest = contacts.bad_records()[0]
     assert (newest.reason, newest.facts) == ("more", {"n": 5})
 
@@ -191,10 +192,10 @@ def test_of_what_anybody_may_send_only_the_number_is_kept_once_a_minute(
     assert records == {("unknown_appkey", 1000, ""), ("no_object", 7, "")}
     for _ in range(3):
         uploads.take(json.dumps([record("stranger", "u", a=1), 5]).encode(), key, now)
-    assert uploads.apply_waiting(now).refused == 0
+    assert applying.apply_waiting(now).refused == 0
     monkeypatch.setattr(uploads, "COUNTED_SECONDS", 0.0)
     uploads.take(json.dumps([record("stranger", "u", a=1), 5]).encode(), key, now)
-    uploads.apply_waiting(now)
+    applying.apply_waiting(now)
     assert [bad.facts["n"] for bad in contacts.bad_records(reason="unknown_appkey")] == [4, 1000]
 
 
@@ -220,7 +221,7 @@ def test_a_full_catalogue_takes_no_more_names_but_the_rest_of_the_record(
     report([record(key, "u1", a=1, b=2)], "", now)
     monkeypatch.setattr(property_catalogue, "MAX_CATALOGUE", 3)
     result = report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
-    assert (result.kept, result.refused, result.left_out) == (2, 0, 1)
+    assert (result.applied, result.refused, result.left_out) == (2, 0, 1)
     assert (held("u2"), held("u3")) == ({"a": 3, "c": 1}, {"b": 4})
     assert "d" not in property_types(current_session())
     [bad] = contacts.bad_records()
@@ -262,15 +263,15 @@ def test_every_phone_property_of_a_channel_is_read(key: str, now: dt.datetime) -
 def test_a_new_phone_property_is_read_from_all_contacts(
     key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contacts, "REBUILD_CHUNK", 2)
+    monkeypatch.setattr(phone_properties, "REBUILD_CHUNK", 2)
     reported = [record(key, f"u{i}", mobile=f"1390013900{i}") for i in range(5)]
     report([*reported, record(key, "none", a=1)], "", now)
     builders.channel(phone_property="mobile")
-    assert contacts.rebuild_phones("mobile") == 6
+    assert phone_properties.rebuild_phones("mobile") == 6
     assert phones("u4") == {"mobile": "+8613900139004"}
     assert phones("none") == {}
     report([record(key, "u4", "$profile_unset", mobile="")], "", now)
-    contacts.rebuild_phones("mobile")
+    phone_properties.rebuild_phones("mobile")
     assert phones("u4") == {}
 
 
@@ -278,7 +279,7 @@ def test_a_channel_asks_for_numbers_after_its_commit(app: Flask, monkeypatch: py
     rung: list[tuple[object, ...]] = []
     monkeypatch.setattr(queue, "enqueue", lambda *args: rung.append(args))
     with writing() as session:
-        contacts.note_phone_property(session, "mobile")
+        phone_properties.note_phone_property(session, "mobile")
         assert rung == []
     assert rung == [("periodic", "rebuild_phones", "mobile")]
 

@@ -20,7 +20,7 @@ from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.outcome import FAILOVER_OUTCOMES, Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import fit, neutral, variables
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.reports import verify
 from smsapp.services.sending import actions, failover, opening, snapshot, sweeping
 from smsapp.store.campaigns.campaigns import Campaign
@@ -50,7 +50,7 @@ class TwoChannels:
         builders.contacts(people, name="王伟")
         one, other = builders.channel(price="0.05"), builders.channel(price="0.08")
         self.ids = {one.id: self.first, other.id: self.second}
-        monkeypatch.setattr(channels, "adapter", self.ids.__getitem__)
+        monkeypatch.setattr(accounts, "adapter", self.ids.__getitem__)
         template = builders.template(one.id, text="${name}您好")
         self.there = builders.template(other.id, text="{1}您好", signature="青禾")
         self.campaign, self.run_id = confirmed(

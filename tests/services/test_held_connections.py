@@ -19,7 +19,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.run import RunState
 from smsapp.services import health
-from smsapp.services.channels import channels
+from smsapp.services.channels import account_calls, accounts, validation
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import consumer, unmatched_retry
@@ -57,14 +57,14 @@ def config(config: Config, monkeypatch: pytest.MonkeyPatch) -> Config:
     return Config.read({}, **{**vars(config), "ALLOWED_PRIVATE_HOSTS": HERE})
 
 
-def wanted(server: Smsc, **values: str) -> channels.Wanted:
+def wanted(server: Smsc, **values: str) -> validation.Wanted:
     known = {setting.name: setting.default for setting in Smpp.settings}
     given = {"address": server.address, "system_id": SYSTEM_ID, "password": PASSWORD, "source": "10690001"}
-    return channels.Wanted("SMSC", known | given | values)
+    return validation.Wanted("SMSC", known | given | values)
 
 
 def channel(server: Smsc, clock: FakeClock, **values: str) -> int:
-    return channels.create("smpp", wanted(server, **values), BY, clock.now)
+    return accounts.create("smpp", wanted(server, **values), BY, clock.now)
 
 
 def campaign(channel_id: int, clock: FakeClock, people: int = PEOPLE, text: str = TEXT) -> int:
@@ -180,7 +180,7 @@ def test_the_process_holds_sends_and_leaves_everything_in_order_when_it_is_stopp
                 shutdown.request(False)
             assert (UNBIND, 0) in server.others
             current_session().commit()
-            assert held_connections.standing(channels.row(channel_id), clock.now) is None
+            assert held_connections.standing(accounts.row(channel_id), clock.now) is None
             assert funnel(run_id).accepted == PEOPLE
 
     told(story())
@@ -426,22 +426,22 @@ def test_what_people_change_is_followed(app: Flask, clock: FakeClock) -> None:
             assert len(server.links) == 1
             # and edited
             clock.forward(seconds=1)
-            channels.edit(channel_id, wanted(server, connections="2"), BY, clock.now)
+            accounts.edit(channel_id, wanted(server, connections="2"), BY, clock.now)
             await here.look()
             await server.until(lambda: len(server.binds) == 3 and len(server.links) == 2)
             # and renamed, which is no reason to connect anew
-            renamed = channels.Wanted("Other", wanted(server, connections="2").values)
-            channels.edit(channel_id, renamed, BY, clock.now)
+            renamed = validation.Wanted("Other", wanted(server, connections="2").values)
+            accounts.edit(channel_id, renamed, BY, clock.now)
             await here.look()
             assert len(server.binds) == 3
             # and switched off while a campaign is being sent
             run_id = campaign(channel_id, clock, people=3)
-            channels.set_active(channel_id, False, BY, clock.now)
+            accounts.set_active(channel_id, False, BY, clock.now)
             await here.look()
             await server.until(lambda: not server.links)
             assert the_run(run_id).hold_reason == "channel_inactive"
             # and on again
-            channels.set_active(channel_id, True, BY, clock.now)
+            accounts.set_active(channel_id, True, BY, clock.now)
             await here.up()
             actions.resume(run_id, BY, clock.now)
             await here.send()
@@ -459,8 +459,8 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
             assert [row.id for row in held_connections.unheld(clock.now)] == [channel_id]
             assert health.work(clock.now).unheld_channels == ["SMSC"]
 
-            async def tested() -> channel_tests.TestResult:
-                trial: channel_tests.TestResult = await apart(
+            async def tested() -> account_calls.TestResult:
+                trial: account_calls.TestResult = await apart(
                     lambda: channel_tests.test_credentials(channel_id, BY, clock.now), app
                 )
                 return trial
@@ -470,7 +470,7 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
             assert server.binds == [BIND_TRANSMITTER]
             await here.up()
             assert held_connections.unheld(clock.now) == []
-            assert (await tested()).said == channel_tests.CONNECTED
+            assert (await tested()).text == channel_tests.CONNECTED
             assert server.binds == [BIND_TRANSMITTER, BIND_TRANSCEIVER]
             # a test message needs a connection of its own, which this account does not permit
             trial = await apart(
@@ -485,8 +485,8 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
             assert trial.provider_ref
             # what is known of the old settings says nothing about the new ones
             clock.forward(seconds=1)
-            channels.edit(channel_id, wanted(server, window="7"), BY, clock.now)
-            assert (await tested()).said != channel_tests.CONNECTED
+            accounts.edit(channel_id, wanted(server, window="7"), BY, clock.now)
+            assert (await tested()).text != channel_tests.CONNECTED
 
     told(story())
 
@@ -494,7 +494,7 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
 def test_secrets_are_typed_again_for_another_host(app: Flask, clock: FakeClock) -> None:
     server = Smsc(delivers, address="smpps://smpp.example.com:2776")
     channel_id = channel(server, clock)
-    moved = channels.Wanted("SMSC", wanted(server, address="smpps://evil.example:2776", password="").values)
+    moved = validation.Wanted("SMSC", wanted(server, address="smpps://evil.example:2776", password="").values)
     with pytest.raises(Refusal) as refused:
-        channels.edit(channel_id, moved, BY, clock.now + dt.timedelta(seconds=1))
+        accounts.edit(channel_id, moved, BY, clock.now + dt.timedelta(seconds=1))
     assert [problem.code for problem in refused.value.problems] == ["secret_again"]

@@ -15,7 +15,7 @@ from flask import Flask
 
 from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply
 from smsapp.domain.outcome import Outcome
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, registry
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import callback_inbox, consumer
@@ -99,7 +99,7 @@ def test_whoever_is_killed_between_applying_and_marking_changes_nothing(
 
 @on_sqlite
 def test_a_callback_is_taken_while_somebody_writes_to_the_database(app: Flask, clock: FakeClock) -> None:
-    given = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings} | {
+    given = {setting.name: setting.default for setting in registry.kinds()["gateway"].settings} | {
         "url": "https://example.com/"
     }
     builders.channel(kind="gateway", callback_token="tok-en", settings=given)
@@ -141,7 +141,7 @@ def test_what_was_said_to_a_channel_that_was_deleted_is_read_by_nobody(app: Flas
     gone, remaining_id = builders.channel().id, builders.channel().id
     bring(gone, clock, b"x")
     bring(remaining_id, clock, b"y")
-    channels.delete(gone, Actor("admin"), clock.now)
+    accounts.delete(gone, Actor("admin"), clock.now)
     assert [row.body for row in unread(10)] == [b"y"]
 
 

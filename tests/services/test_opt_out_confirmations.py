@@ -12,7 +12,7 @@ from smsapp.channels.types import Receipt, ReceiptStatus, SubmitRequest, SubmitR
 from smsapp.channels.types import Reply as Incoming
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.services.contacts import opt_outs
 from smsapp.services.receipts import applying, replies
 from smsapp.services.sending import opt_out_confirmations
@@ -82,7 +82,7 @@ def test_whom_a_receipt_calls_opted_out_is_on_our_list_afterwards_and_only_once(
 @pytest.fixture
 def confirming(app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> ChannelRow:
     """A channel that confirms opt-outs."""
-    monkeypatch.setattr(channels, "new_adapter", lambda _row: provider)
+    monkeypatch.setattr(registry, "new_adapter", lambda _row: provider)
     row = builders.channel()
     template = builders.template(row.id, text=TEXT)
     opt_out_confirmations.choose(row.id, template.id, OPERATOR, clock.now)

@@ -7,8 +7,7 @@ import datetime as dt
 import pytest
 from flask import Flask
 
-from smsapp.services.channels import channels
-from smsapp.services.contacts import contacts
+from smsapp.services.channels import accounts, phone_properties
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
@@ -39,9 +38,9 @@ def test_what_was_read_from_a_property_is_forgotten_with_its_last_channel(
     somebody.phones = {"$phone": "+8613800000001", "city": ""}
     current_session().commit()
     rung: list[str] = []
-    monkeypatch.setattr(contacts, "note_phone_property", lambda _session, name: rung.append(name))
-    channels.delete(channel.id, BY, now)
+    monkeypatch.setattr(phone_properties, "note_phone_property", lambda _session, name: rung.append(name))
+    accounts.delete(channel.id, BY, now)
     assert rung == ["city"]
-    contacts.rebuild_phones("city")
+    phone_properties.rebuild_phones("city")
     current_session().expire_all()
     assert current_session().get_one(Contact, somebody.id).phones == {"$phone": "+8613800000001"}

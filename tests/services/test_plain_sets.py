@@ -129,8 +129,8 @@ def test_usual_records_of_hundreds_take_the_short_way(
         {"appid": key, "xwho": f"u{n}", "xwhat": "$profile_set", "xcontext": {"$phone": "13800138000", "points": n}}
         for n in range(300)
     ]
-    assert report(records, key, now).kept == 300
-    assert report(records, key, now).kept == 300
+    assert report(records, key, now).applied == 300
+    assert report(records, key, now).applied == 300
     assert current_session().scalar(sa.select(sa.func.count(Contact.id))) == 300
 
 
@@ -156,7 +156,7 @@ def test_beyond_the_quota_of_new_contacts_known_people_are_still_written(
     report(records(2), key, now)
     monkeypatch.setattr("smsapp.services.apps.quotas.room_for_contacts", lambda kinds, _now: dict.fromkeys(kinds, 1))
     result = report(records(4), key, now)
-    assert (result.kept, result.refused) == (3, 1)
+    assert (result.applied, result.refused) == (3, 1)
     assert {row.xwho: row.properties["points"] for row in current_session().query(Contact)} == {
         "u0": 4,
         "u1": 4,
@@ -194,7 +194,7 @@ def test_records_of_several_shapes_and_keys_are_read_by_column(
         {"appid": one, "xwho": "u1", "xwhat": "$profile_set", "xcontext": {"points": 3, "nickname": "陈"}},
     ]
     for _ in range(2):
-        assert report(records, one, now).kept == 3
+        assert report(records, one, now).applied == 3
         current_session().expire_all()
         held = {row.xwho: row.properties for row in current_session().query(Contact)}
         assert held == {"u1": {"points": 3, "vip": True, "nickname": "陈"}, "u2": {"points": 2}}

@@ -15,8 +15,7 @@ from flask import Flask
 from smsapp.domain import trust
 from smsapp.domain.trust import KeyKind, Rule
 from smsapp.services.apps import app_keys
-from smsapp.services.contacts import contacts as service
-from smsapp.services.contacts import proposals
+from smsapp.services.contacts import contacts, proposals
 from smsapp.services.contacts.proposals import Chosen
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps.app_keys import AppKey
@@ -65,7 +64,7 @@ def member(xwho: str = "QH000005", **properties: Any) -> Contact:
 
 
 def reasons() -> list[str]:
-    return [bad.reason for bad in service.bad_records()]
+    return [bad.reason for bad in contacts.bad_records()]
 
 
 def waiting() -> list[tuple[str, Any]]:
@@ -119,7 +118,7 @@ def test_nothing_is_erased_counted_up_or_appended_to(
 def test_what_is_refused_is_told(browser: AppKey, now: dt.datetime) -> None:
     member()
     report([record(browser, "QH000005", "$profile_delete")], "", now)
-    [bad] = service.bad_records()
+    [bad] = contacts.bad_records()
     assert (bad.reason, bad.facts["name"]) == ("public_key", "$profile_delete")
 
 

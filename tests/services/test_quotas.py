@@ -13,7 +13,7 @@ from flask import Flask
 
 from smsapp.domain.quota import Measure
 from smsapp.domain.trust import KeyKind
-from smsapp.services.apps import app_keys, quotas, uploads
+from smsapp.services.apps import app_keys, applying, quotas, uploads
 from smsapp.services.apps.uploads import Answer
 from smsapp.services.contacts import contacts
 from smsapp.services.platform.audit_log import Actor
@@ -62,7 +62,7 @@ def test_records_of_a_day_are_counted_and_a_request_beyond_them_is_refused_whole
     assert (refused.code, refused.status) == (429, 429)
     assert refused.retry_after == 14 * 3600  # it is ten in the morning
     assert upload(app, key, now, *"ab").code == 200
-    assert uploads.apply_waiting(now).kept + len(contacts.bad_records(reason="quota")) == 10
+    assert applying.apply_waiting(now).applied + len(contacts.bad_records(reason="quota")) == 10
     assert upload(app, key, now + dt.timedelta(days=1), "a").code == 200
 
 
@@ -113,8 +113,8 @@ def test_new_contacts_of_a_day_are_bounded_even_for_what_was_acknowledged(
     assert upload(app, key, now, *"abcdefgh").code == 200
 
     # then so many as the key may bring come in, and the others are told
-    report = uploads.apply_waiting(now)
-    assert (report.kept, report.refused) == (3, 5)
+    report = applying.apply_waiting(now)
+    assert (report.applied, report.refused) == (3, 5)
     assert [bad.facts["limit"] for bad in contacts.bad_records(reason="quota")] == [3] * 5
 
     # and the next request is refused
@@ -124,7 +124,7 @@ def test_new_contacts_of_a_day_are_bounded_even_for_what_was_acknowledged(
 
 def test_what_a_key_has_used_is_shown(app: Flask, key: AppKey, now: dt.datetime) -> None:
     upload(app, key, now, *"ab")
-    uploads.apply_waiting(now)
+    applying.apply_waiting(now)
     look(app)
     upload(app, key, now, "a")
     look(app)
@@ -143,8 +143,8 @@ def test_a_small_gzipped_body_brings_no_flood_of_contacts(
     many = [{"appid": key.key, "xwho": f"u{n}", "xwhat": "$profile_set", "xcontext": {"a": 1}} for n in range(3_000)]
     body = gzip.compress(json.dumps(many).encode())
     assert uploads.take(body, "", now).code == 200
-    report = uploads.apply_waiting(now)
-    assert (report.kept, report.refused) == (3, 2_997)
+    report = applying.apply_waiting(now)
+    assert (report.applied, report.refused) == (3, 2_997)
     look(app)
     assert uploads.take(body, "", now).code == 429
 

@@ -14,7 +14,7 @@ from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
 from smsapp.domain.run_snapshot import RunSnapshot
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import replies, unattributed_replies
@@ -262,7 +262,7 @@ def test_a_chinese_provider_writes_chinese_numbers_whatever_the_country_of_the_p
     app: Flask, take: Take, now: dt.datetime
 ) -> None:
     app.config["DEFAULT_REGION"] = "US"
-    chinese = next(name for name, kind in channels.kinds().items() if kind.home == "CN")
+    chinese = next(name for name, kind in registry.kinds().items() if kind.home == "CN")
     take("退订TD", "15122345678", channel_id=builders.channel(kind=chinese).id)
     assert [row.phone for row in opt_outs.find_page()] == ["+8615122345678"]
 

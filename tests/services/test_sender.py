@@ -20,7 +20,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, registry
 from smsapp.services.sending import actions, opening, run_registry, sender, sweeping
 from smsapp.store import queue
 from smsapp.store.channels import paces
@@ -72,7 +72,7 @@ def test_a_channel_that_cannot_be_made_holds_its_own_run_only(
             raise Refusal(Problem("channel_secrets_locked"))
         return provider
 
-    monkeypatch.setattr(channels, "adapter", adapter)
+    monkeypatch.setattr(accounts, "adapter", adapter)
     # when
     work(app, clock)
     # then
@@ -387,7 +387,7 @@ def test_a_text_is_twelve_calls_from_claimed_to_the_wire_at_most(
 ) -> None:
     # given an adapter of a kind that speaks HTTP, and a client that notes who called it
     builders.contacts(1)
-    defaults = {setting.name: setting.default for setting in channels.kinds()[kind].settings}
+    defaults = {setting.name: setting.default for setting in registry.kinds()[kind].settings}
     channel = builders.channel(kind=kind, settings=defaults | KINDS_BY_HTTP[kind], rate=100)
     _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
     calls: list[str] = []

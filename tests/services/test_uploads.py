@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services.apps import app_keys, uploads
+from smsapp.services.apps import app_keys, applying, uploads
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps import uploads as stored_uploads
 
@@ -23,14 +23,14 @@ def take(app: Flask, key: str, now: dt.datetime, people: int) -> None:
     assert uploads.take(json.dumps(records).encode(), "", now) is uploads.TAKEN
 
 
-@pytest.mark.parametrize(("people", "gathers"), [(3, True), (uploads.FEW, False)])
+@pytest.mark.parametrize(("people", "gathers"), [(3, True), (applying.FEW, False)])
 def test_after_a_few_records_others_gather_and_after_many_they_do_not(
     people: int, gathers: bool, app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = app_keys.create("Shop", KeyKind.SERVER, Actor("test"), now).key
     take(app, key, now, people)
-    monkeypatch.setattr(uploads, "QUIET", 0.0)
+    monkeypatch.setattr(applying, "QUIET", 0.0)
     pauses: list[float] = []
-    uploads.keep_applying(lambda: now, pauses.append)
-    assert (uploads.GATHER in pauses) is gathers
+    applying.keep_applying(lambda: now, pauses.append)
+    assert (applying.GATHER in pauses) is gathers
     assert not stored_uploads.waiting(1)

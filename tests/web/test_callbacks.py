@@ -14,7 +14,7 @@ from smsapp.channels.contract import Channel
 from smsapp.channels.errors import AccountError, CallbackRefused, NotSent
 from smsapp.channels.http import HttpClient
 from smsapp.channels.types import Callback
-from smsapp.services.channels import callback_addresses, channels
+from smsapp.services.channels import accounts, callback_addresses, registry
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import callback_inbox, callbacks, consumer
@@ -35,7 +35,7 @@ def http(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def gateway(app: Flask) -> ChannelRow:
-    given = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings}
+    given = {setting.name: setting.default for setting in registry.kinds()["gateway"].settings}
     return builders.channel(
         kind="gateway",
         callback_token="tok-en",
@@ -99,7 +99,7 @@ def test_a_wrong_signature_is_refused_and_not_kept(
     def verify(_self: Channel, _callback: Callback) -> None:
         raise CallbackRefused
 
-    monkeypatch.setattr(channels.kinds()["gateway"], "verify_callback", verify)
+    monkeypatch.setattr(registry.kinds()["gateway"], "verify_callback", verify)
     assert http.post("/callbacks/tok-en", data=b"x").status_code == 403
     assert stored() == []
 
@@ -109,7 +109,7 @@ def test_providers_sign_the_address_they_were_given_not_the_one_a_proxy_shows_us
 ) -> None:
     seen: list[str] = []
     monkeypatch.setattr(
-        channels.kinds()["gateway"], "verify_callback", lambda _self, callback: seen.append(callback.url)
+        registry.kinds()["gateway"], "verify_callback", lambda _self, callback: seen.append(callback.url)
     )
     without = settings()
     app.extensions[EXTENSION] = replace(without, PUBLIC_URL="https://sms.example.com/base")
@@ -131,7 +131,7 @@ def test_a_key_that_was_just_changed_is_believed_at_once(
         if callback.body.decode() != self.values["callback_answer"]:
             raise CallbackRefused
 
-    monkeypatch.setattr(channels.kinds()["gateway"], "verify_callback", verify)
+    monkeypatch.setattr(registry.kinds()["gateway"], "verify_callback", verify)
     assert http.post("/callbacks/tok-en", data=b"ACK/Jasmin").status_code == 200
     with writing() as session:
         row = session.get_one(ChannelRow, gateway.id)
@@ -155,9 +155,9 @@ def test_a_provider_may_have_to_be_asked_before_it_is_believed(
             raise trouble
 
     monkeypatch.setattr(
-        channels.kinds()["gateway"], "needs_confirmation", lambda _self, callback: callback.body != b"known"
+        registry.kinds()["gateway"], "needs_confirmation", lambda _self, callback: callback.body != b"known"
     )
-    monkeypatch.setattr(channels.kinds()["gateway"], "confirm_callback", ask)
+    monkeypatch.setattr(registry.kinds()["gateway"], "confirm_callback", ask)
     assert http.post("/callbacks/tok-en", data=b"known").status_code == 200
     assert http.post("/callbacks/tok-en", data=b"new").status_code == status
     assert asked == [b"new"]
@@ -171,8 +171,8 @@ def test_a_provider_that_does_not_answer_keeps_nobody_waiting_for_long(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(callbacks, "ASK_SECONDS", 0.01)
-    monkeypatch.setattr(channels.kinds()["gateway"], "needs_confirmation", lambda *_: True)
-    monkeypatch.setattr(channels.kinds()["gateway"], "confirm_callback", ask)
+    monkeypatch.setattr(registry.kinds()["gateway"], "needs_confirmation", lambda *_: True)
+    monkeypatch.setattr(registry.kinds()["gateway"], "confirm_callback", ask)
     assert http.post("/callbacks/tok-en", data=b"x").status_code == 503
     assert stored() == []
 
@@ -250,7 +250,7 @@ def test_providers_sign_the_old_address_as_long_as_they_call_it(
 ) -> None:
     seen: list[str] = []
     monkeypatch.setattr(
-        channels.kinds()["gateway"], "verify_callback", lambda _self, callback: seen.append(callback.url)
+        registry.kinds()["gateway"], "verify_callback", lambda _self, callback: seen.append(callback.url)
     )
     app.extensions[EXTENSION] = replace(settings(), PUBLIC_URL="https://sms.example.com")
     new = callback_addresses.rotate(gateway.id, Actor("a"), moment.now)
@@ -270,7 +270,7 @@ def test_administrators_see_and_change_the_address_and_operators_only_that_there
     assert ada.get(f"/channels/{gateway.id}").value("#callback-url").endswith("/callbacks/tok-en")
     page = ada.post(f"/channels/{gateway.id}/callback-address")
     assert "tok-en" not in str(page), "it is known to whoever needs it, and may be to others"
-    assert page.value("#callback-url").endswith(channels.row(gateway.id).callback_token)
+    assert page.value("#callback-url").endswith(accounts.row(gateway.id).callback_token)
     assert "旧地址" in page.get_text()
 
 

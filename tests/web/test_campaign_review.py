@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from smsapp.domain.campaign import Status
 from smsapp.domain.message import Status as MessageStatus
 from smsapp.domain.run import RunState
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.services.platform import clock
 from smsapp.services.sending import opening
 from smsapp.store.channels.channels import ChannelRow
@@ -45,7 +45,7 @@ def test_at_night_button_and_confirmation_say_when_sending_begins(
     client: Pages, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a marketing text, and a channel that is quiet around this moment
-    monkeypatch.setattr(channels.kinds()["simulator"], "quiet_hours_exempt", False)
+    monkeypatch.setattr(registry.kinds()["simulator"], "quiet_hours_exempt", False)
     now = clock.now().astimezone(ZoneInfo(ZONE))
     until = now + dt.timedelta(hours=2)
     with writing() as session:

@@ -13,7 +13,7 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import RunState
-from smsapp.services.channels import call_log, channels
+from smsapp.services.channels import call_log, registry
 from smsapp.services.channels.call_log import Call
 from smsapp.services.platform import clock
 from smsapp.store import rate_limit
@@ -28,7 +28,7 @@ from tests.pages import Pages
 def row(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> ChannelRow:
     """A channel of a hundred messages per second, at a moment that stands still."""
     monkeypatch.setattr(clock, "now", lambda: now)
-    values = {setting.name: setting.default for setting in channels.kinds()["simulator"].settings}
+    values = {setting.name: setting.default for setting in registry.kinds()["simulator"].settings}
     return builders.channel(name="演练", rate=100, settings=values | {"balance": "86.5", "refused": "0"})
 
 

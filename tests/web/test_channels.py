@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, registry
 from smsapp.services.platform import clock
 from smsapp.store.channels.held_connections import Connection
 from smsapp.store.db import current_session
@@ -66,7 +66,7 @@ def test_an_administrator_connects_the_simulator_and_sends_a_test_message(app: F
     assert "接入配置" in ada.get("/channels/").get_text()
     page = ada.post("/channels/new/simulator", **SIMULATOR)
     assert page.first("h1").get_text() == "演练"
-    row = channels.by_name("演练")
+    row = accounts.by_name("演练")
     assert row.kind == "simulator"
     assert page.select_one("#callback-url") is None, "nobody calls back from outside"
 
@@ -81,7 +81,7 @@ def test_an_administrator_connects_the_simulator_and_sends_a_test_message(app: F
     assert "短信可能已发送" in page.said()
 
 
-PLAIN = [name for name, kind in channels.kinds().items() if name != "gateway" and not kind.holds_connection]
+PLAIN = [name for name, kind in registry.kinds().items() if name != "gateway" and not kind.holds_connection]
 """Kinds whose addresses have a default; those of gateways and held connections depend on the house."""
 
 
@@ -89,17 +89,17 @@ PLAIN = [name for name, kind in channels.kinds().items() if name != "gateway" an
 def test_every_kind_can_be_connected_by_what_its_form_asks_for(kind: str, app: Flask, client: Pages) -> None:
     ada = client.as_("administrator")
     sent = filled(ada.get(f"/channels/new/{kind}"))
-    required = {setting.name for setting in channels.kinds()[kind].settings if setting.required}
+    required = {setting.name for setting in registry.kinds()[kind].settings if setting.required}
     typed = {"address": "smpps://smpp.example.com:2776", "account_sid": "AC" + "0" * 32}
     sent |= {f"{name}_": typed.get(name, "12345") for name in required if not sent[f"{name}_"]}
     page = ada.post(f"/channels/new/{kind}", **(sent | {"name_": "新通道"}))
     assert page.first("h1").get_text() == "新通道"
-    row = channels.by_name("新通道")
+    row = accounts.by_name("新通道")
     assert row.kind == kind
     address = page.select_one("#callback-url")
-    assert (address is None) is (channels.needs_holder(row) or not channels.kinds()[kind].shows_callback)
+    assert (address is None) is (registry.needs_holder(row) or not registry.kinds()[kind].shows_callback)
     assert address is None or str(address["value"]).endswith(f"/callbacks/{row.callback_token}")
-    assert channels.adapter(row.id).kind == kind
+    assert accounts.adapter(row.id).kind == kind
 
 
 def test_a_test_message_needs_a_number_and_a_text_and_keeps_what_was_typed(app: Flask, client: Pages) -> None:
@@ -153,10 +153,10 @@ def test_a_preset_fills_the_form_and_secrets_are_write_only(preset: str, app: Fl
     ada = client.as_("administrator")
     given = filled(ada.get(f"/channels/new/gateway?preset={preset}"))
     ada.post("/channels/new/gateway", **(given | {"name_": "网关", "password_": "topsecret", "username_": "tester"}))
-    row = channels.by_name("网关")
+    row = accounts.by_name("网关")
     assert "topsecret" not in repr(row.settings)
     assert b"topsecret" not in row.secrets
-    assert channels.adapter(row.id).values["password"] == "topsecret"
+    assert accounts.adapter(row.id).values["password"] == "topsecret"
 
     page = ada.get(f"/channels/{row.id}/edit")
     assert "topsecret" not in page.response.get_data(as_text=True)
@@ -167,8 +167,8 @@ def test_a_preset_fills_the_form_and_secrets_are_write_only(preset: str, app: Fl
     }
     ada.post(f"/channels/{row.id}/edit", **(again | {"sender_": "10690001"}))
     current_session().expire_all()
-    assert channels.adapter(row.id).values["password"] == "topsecret"
-    assert channels.adapter(row.id).values["sender"] == "10690001"
+    assert accounts.adapter(row.id).values["password"] == "topsecret"
+    assert accounts.adapter(row.id).values["sender"] == "10690001"
     facts = [line.facts for line in current_session().query(AuditEntry).filter_by(noun="channel", action="edit")]
     assert facts == [{"name": "网关", "changed": ["sender"]}]
 
@@ -177,7 +177,7 @@ def test_another_host_asks_for_the_secrets_again_and_keeps_what_was_typed(app: F
     ada = client.as_("administrator")
     given = filled(ada.get("/channels/new/gateway?preset=kannel"))
     ada.post("/channels/new/gateway", **(given | {"name_": "网关", "password_": "topsecret", "username_": "tester"}))
-    row = channels.by_name("网关")
+    row = accounts.by_name("网关")
     again = filled(ada.get(f"/channels/{row.id}/edit"))
     moved = again["url_"].replace("127.0.0.1", "sms.example")
     assert moved != again["url_"]
@@ -188,14 +188,14 @@ def test_another_host_asks_for_the_secrets_again_and_keeps_what_was_typed(app: F
     assert "sms.example" in page.said()
     assert filled(page)["url_"] == moved
     current_session().expire_all()
-    assert "sms.example" not in channels.row(row.id).settings["url"]
+    assert "sms.example" not in accounts.row(row.id).settings["url"]
 
 
 def test_an_unreachable_gateway_is_told_in_words(app: Flask, client: Pages) -> None:
     ada = client.as_("administrator")
     given = filled(ada.get("/channels/new/gateway?preset=kannel"))
     ada.post("/channels/new/gateway", **(given | {"name_": "网关"}))
-    row = channels.by_name("网关")
+    row = accounts.by_name("网关")
     page = ada.post(f"/channels/{row.id}/check")
     assert "ALLOWED_PRIVATE_HOSTS" in page.said()
     assert "配置被拒" in ada.get("/channels/").get_text()
@@ -206,10 +206,10 @@ def test_a_channel_is_switched_off_and_on(app: Flask, client: Pages) -> None:
     ada = client.as_("administrator")
     page = ada.post(f"/channels/{row.id}/active", active="")
     assert "此通道已停用" in page.said()
-    assert channels.choices() == []
+    assert accounts.choices() == []
     ada.post(f"/channels/{row.id}/active", active="1")
     current_session().expire_all()
-    assert [channel.id for channel in channels.choices()] == [row.id]
+    assert [channel.id for channel in accounts.choices()] == [row.id]
 
 
 def test_a_channel_is_deleted_only_if_nothing_was_ever_done_with_it(app: Flask, client: Pages) -> None:
@@ -221,7 +221,7 @@ def test_a_channel_is_deleted_only_if_nothing_was_ever_done_with_it(app: Flask, 
     assert ada.get(f"/channels/{unused}").select(f'a[href="/channels/{unused}/delete"]')
     assert "没用过" in ada.get(f"/channels/{unused}/delete").get_text()
     ada.post(f"/channels/{unused}/delete")
-    assert [row.name for row in channels.everything()] == ["用过"]
+    assert [row.name for row in accounts.everything()] == ["用过"]
     ada.post(f"/channels/{unused}/delete", 404)
 
 
@@ -295,7 +295,7 @@ def test_a_channel_says_which_countries_and_kinds_of_numbers_it_writes_to(app: F
     assert page.value("#countries") == "CN，HK 中国"
     page = ada.post("/channels/new/simulator", **chosen | {"countries": "CN，+852"})
     # then it is kept, shown, and holds for test messages too
-    row = channels.by_name("演练")
+    row = accounts.by_name("演练")
     assert (row.countries, row.number_classes, row.country) == (["CN", "HK"], ["premium"], "CN")
     assert "China (CN), Hong Kong SAR China (HK), mobile numbers, Premium rate" in page.get_text()
     assert filled(ada.get(f"/channels/{row.id}/edit"))["countries_"] == "CN HK"

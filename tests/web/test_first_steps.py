@@ -7,7 +7,7 @@ import gzip
 
 import pytest
 
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.store.contacts.replies import OptOut, Reply
@@ -83,7 +83,7 @@ def test_an_account_that_cannot_be_checked_is_not_green(client: Pages) -> None:
     page = client.as_("administrator").post(f"/channels/{channel.id}/check")
     assert page.select(".flash-success") == []
     assert "此网关无法检测账号，请用测试短信验证。" in page.texts(".flash-warning")[0]
-    assert channels.row(channel.id).check_result == "untested"
+    assert accounts.row(channel.id).check_result == "untested"
     assert "无法检测" in page.first(".badge-orange").get_text()
 
 

@@ -15,7 +15,7 @@ from flask import Flask
 
 from smsapp.domain.trust import KeyKind
 from smsapp.services.apps import app_keys
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.contacts.replies import OptOut, Reply
@@ -113,7 +113,7 @@ def pages(app: Flask, known: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if not {"GET", "POST"} <= (rule.methods or set()) or rule.endpoint in WITHOUT_FIELDS:
             continue
         if "kind" in rule.arguments:
-            yield from ((rule.endpoint, urls.build(rule.endpoint, {"kind": kind})) for kind in sorted(channels.kinds()))
+            yield from ((rule.endpoint, urls.build(rule.endpoint, {"kind": kind})) for kind in sorted(registry.kinds()))
             continue
         missing = rule.arguments - known.keys()
         assert not missing, f"say in `addresses` what {missing} of {rule} is, so that this page is walked over, too"

@@ -9,7 +9,7 @@ from werkzeug.sansio.utils import host_is_trusted
 from config import Config
 from smsapp.domain.roles import Role
 from smsapp.factory import create_app
-from smsapp.services.platform import clock, users
+from smsapp.services.platform import clock, login_links
 from smsapp.services.platform.audit_log import Actor
 from tests import builders
 from tests.conftest import settings
@@ -58,7 +58,7 @@ def test_a_page_under_a_foreign_name_is_refused_and_machines_are_not(app: Flask)
 
 def test_a_one_time_link_begins_with_the_public_address(app: Flask, client: Pages) -> None:
     app.config["PUBLIC_URL"] = "https://sms.example.com"
-    person, _link = users.invite("mei", "Mei", Role.VIEWER, False, MAKER, clock.now())
+    person, _link = login_links.invite("mei", "Mei", Role.VIEWER, False, MAKER, clock.now())
     page = client.as_("administrator").post(f"/users/{person.id}/link")
     assert "https://sms.example.com/welcome/" in str(page)
     assert "http://localhost/welcome/" not in str(page)

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from smsapp.domain.roles import Role
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.services.platform import clock, users
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.campaigns.campaigns import Campaign
@@ -26,7 +26,7 @@ def olga() -> str:
 
 def with_secret() -> str:
     """Return a kind of channel whose form has a password field."""
-    kinds = channels.kinds()
+    kinds = registry.kinds()
     return next(name for name in sorted(kinds) if any(setting.widget == "secret" for setting in kinds[name].settings))
 
 

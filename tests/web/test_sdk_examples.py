@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services.apps import app_keys, uploads
+from smsapp.services.apps import app_keys, applying, uploads
 from smsapp.services.contacts import contacts
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
@@ -75,7 +75,7 @@ def test_what_an_example_sends_is_kept(sdk: str, kind: KeyKind, app: Flask, clie
     record = {"appid": key, "xwho": "u1001", "xwhat": "$profile_set", "xcontext": {**about, **properties}}
     web: FlaskClient = app.test_client()
     assert web.post("/up", **SENT[sdk]([record])).data == b'{"code":200}'
-    uploads.apply_waiting(clock.now())
+    applying.apply_waiting(clock.now())
 
     # then everything in it is kept, the number can be read, and nothing is refused
     contact = current_session().query(Contact).filter_by(xwho="u1001").one()

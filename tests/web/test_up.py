@@ -13,7 +13,7 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from smsapp.services.apps import uploads
+from smsapp.services.apps import applying, uploads
 from smsapp.services.contacts import contacts
 from smsapp.services.platform import clock
 from smsapp.store.apps import uploads as stored_uploads
@@ -35,7 +35,7 @@ def sdk(app: Flask, now: dt.datetime) -> FlaskClient:
 
 
 def refused() -> list[str]:
-    uploads.apply_waiting(clock.now())
+    applying.apply_waiting(clock.now())
     return [bad.reason for bad in contacts.bad_records()]
 
 
@@ -44,7 +44,7 @@ def record(xwho: str = "u1001", what: str = "$profile_set", /, **context: Any) -
 
 
 def held(xwho: str) -> Any:
-    uploads.apply_waiting(clock.now())
+    applying.apply_waiting(clock.now())
     return current_session().query(Contact.properties).filter_by(xwho=xwho).scalar()
 
 

@@ -11,9 +11,9 @@ from flask import Flask
 from limits import parse
 
 from smsapp.domain.roles import Role
-from smsapp.services.platform import clock, users
+from smsapp.services.platform import clock, login_links, signing_in, users
 from smsapp.services.platform.audit_log import Actor, log_action
-from smsapp.services.platform.users import LoginSession
+from smsapp.services.platform.signing_in import LoginSession
 from smsapp.store.db import db, writing
 from smsapp.store.users import AuditEntry, EndedSession, User
 from smsapp.web import guard
@@ -131,7 +131,7 @@ def test_a_disabled_person_is_out_at_once(client: Pages) -> None:
 def test_an_old_form_of_an_ended_session_asks_to_sign_in_and_changes_nothing(client: Pages) -> None:
     person = made()
     sign_in(client, url="/sign-in?next=/account")
-    users.sign_out_everywhere(person.id, BY, clock.now())
+    signing_in.sign_out_everywhere(person.id, BY, clock.now())
     page = client.raw.post("/account", data={"name": "New"}, follow_redirects=True)
     assert "没有" in page.text
     assert builders.existing(db.session.get(User, person.id)).name == "Olga"
@@ -146,9 +146,9 @@ def test_a_form_without_a_token_is_refused_in_words(client: Pages) -> None:
 
 def test_one_time_links_work_once(client: Pages) -> None:
     # Given nobody has a password
-    link = builders.existing(users.first_link(clock.now()))
+    link = builders.existing(login_links.first_link(clock.now()))
     # When the first administrator opens the newest link
-    newest = builders.existing(users.first_link(clock.now()))
+    newest = builders.existing(login_links.first_link(clock.now()))
     assert newest != link
     client.get(link, status=404)
     short = client.post(newest, status=422, login="ada", name="Ada", password="short")
@@ -157,11 +157,11 @@ def test_one_time_links_work_once(client: Pages) -> None:
     # Then they are signed in, the link is spent, and no other is made
     assert client.get("/users").find("h1")
     Pages(client.app).get(newest, status=404)
-    assert users.first_link(clock.now()) is None
+    assert login_links.first_link(clock.now()) is None
 
 
 def test_a_link_is_good_for_a_day(client: Pages) -> None:
-    link = builders.existing(users.first_link(clock.now() - dt.timedelta(hours=24)))
+    link = builders.existing(login_links.first_link(clock.now() - dt.timedelta(hours=24)))
     client.get(link, status=404)
 
 
@@ -259,8 +259,8 @@ def test_a_session_ends_after_a_week_however_busy(client: Pages, monkeypatch: py
 def test_ended_sessions_are_forgotten_once_they_would_have_expired(client: Pages) -> None:
     person, now = made(), clock.now()
     for age in (8, 1):
-        users.sign_out(LoginSession(f"s{age}", now - dt.timedelta(days=age)), Actor("olga", person.id), now)
-    users.sign_out(LoginSession("s0", now), Actor("olga", person.id), now)
+        signing_in.sign_out(LoginSession(f"s{age}", now - dt.timedelta(days=age)), Actor("olga", person.id), now)
+    signing_in.sign_out(LoginSession("s0", now), Actor("olga", person.id), now)
     assert {row.session_id for row in db.session.query(EndedSession)} == {"s1", "s0"}
 
 
@@ -275,12 +275,12 @@ def test_a_cookie_of_another_make_signs_nobody_in(client: Pages, kept: str) -> N
 @pytest.mark.parametrize("how", ["password", "everywhere"])
 def test_older_one_time_links_end_with_the_sessions(client: Pages, how: str) -> None:
     person = made()
-    link = users.make_link(person.id, BY, clock.now())
+    link = login_links.make_link(person.id, BY, clock.now())
     client.get(link)
     if how == "password":
-        users.change_password(person.id, PASSWORD, "another good sentence", Actor("test"), clock.now())
+        signing_in.change_password(person.id, PASSWORD, "another good sentence", Actor("test"), clock.now())
     else:
-        users.sign_out_everywhere(person.id, BY, clock.now())
+        signing_in.sign_out_everywhere(person.id, BY, clock.now())
     client.get(link, status=404)
 
 
@@ -313,7 +313,7 @@ def test_ones_own_name_and_language_are_changed(client: Pages) -> None:
 def test_the_trail_is_paged_and_filtered(client: Pages) -> None:
     ada = client.as_("administrator")
     for number in range(60):
-        users.invite(f"guest{number}", "Guest", Role.VIEWER, False, Actor("ada", ada.user_id), clock.now())
+        login_links.invite(f"guest{number}", "Guest", Role.VIEWER, False, Actor("ada", ada.user_id), clock.now())
     page = ada.get("/trail", person=str(ada.user_id))
     assert len(page.rows()) == 50
     older = ada.get(page.value("a[rel=next]", "href"))

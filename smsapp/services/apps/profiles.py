@@ -1,6 +1,7 @@
 """Profiles that apps report: what stored uploads ask for, applied in order and in bulk.
 
-Reading (what a record asks for) is done before the transaction; only what depends on what contacts hold is done in it.
+Reading (`services/apps/profile_reading.py`) is done before the transaction; only what depends on what contacts hold is
+done in it.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from smsapp.domain import ark, trust
-from smsapp.domain import contact as rules
-from smsapp.domain.contact import Properties, Type
-from smsapp.domain.profile_operation import LIBRARY_FIELDS, Kind, Operation, applied, merged, without
-from smsapp.domain.property_labels import reported_as
-from smsapp.domain.rejection import Loss, Reason, Unfit, excerpt
-from smsapp.services.apps import plain_sets, quotas
+from smsapp.domain.contact import Properties
+from smsapp.domain.profile_operation import Kind, Operation, applied, merged
+from smsapp.domain.rejection import Loss, Reason, Unfit
+from smsapp.services.apps import plain_set_rows, plain_sets, profile_reading, quotas
 from smsapp.services.apps.key_gate import KeyGate
 from smsapp.services.apps.plain_sets import PlainSets
+from smsapp.services.apps.profile_reading import Reading, Report
 from smsapp.store.apps import app_keys, uploads
 from smsapp.store.apps.app_keys import Bad
 from smsapp.store.apps.uploads import Upload
@@ -33,72 +33,11 @@ from smsapp.store.settings import settings
 
 UP = "up"
 """Where a refused record came from: the upload protocol."""
-BROKEN = "$broken"
-"""In a stored record: the text of one that is no JSON."""
-MOST_KEPT = 1000
-"""So many refused records of one transaction are kept one by one; the others are counted."""
 MOST_LOSSES = 20
 """So many of a record's lost properties are named."""
 NOBODY = StoredContact({})
 MORE = "more"
 """The reason of the one line that counts them."""
-
-
-@dataclass
-class Report:
-    """What became of the records of some uploads."""
-
-    kept: int = 0
-    ignored: int = 0
-    """Records that asked to be checked only."""
-    refused: int = 0
-    counted: Counter[str] = field(default_factory=Counter)
-    """Of the refused: those that are only counted, by reason."""
-    left_out: int = 0
-    """Kept without some of their properties."""
-    created: Counter[str] = field(default_factory=Counter)
-    """New contacts by AppKey."""
-
-    @property
-    def records(self) -> int:
-        """How many there were."""
-        return self.kept + self.ignored + self.refused
-
-    def add(self, other: Report) -> None:
-        """Add what became of others."""
-        self.kept += other.kept
-        self.ignored += other.ignored
-        self.refused += other.refused
-        self.left_out += other.left_out
-        self.counted.update(other.counted)
-        self.created.update(other.created)
-
-
-@dataclass
-class _Reading:
-    """Records, read with what was known about properties at that moment."""
-
-    types: dict[str, Type]
-    wanted: list[tuple[Operation, str, Any]] = field(default_factory=list)
-    """Operation, AppKey, record as it came."""
-    fresh: dict[str, Type] = field(default_factory=dict)
-    bad: list[Bad] = field(default_factory=list)
-    keys: set[str] = field(default_factory=set)
-    gate: KeyGate = field(default_factory=lambda: KeyGate({}, {}))
-    room: dict[str, int] = field(default_factory=dict)
-    """{AppKey: contacts that it may create}"""
-    report: Report = field(default_factory=Report)
-    plain: PlainSets = field(default_factory=PlainSets)
-    """The usual records, which are not in `wanted`."""
-    rest: Sequence[dict[str, Any]] = ()
-    """The other records."""
-
-    def again(self, read: _Reading, plain: PlainSets | None = None) -> _Reading:
-        """Return what was read another time, with what does not depend on that."""
-        read.report.counted, read.room, read.rest = self.report.counted, self.room, self.rest
-        read.plain = self.plain if plain is None else plain
-        read.keys |= self.keys
-        return read
 
 
 class ProfileConflict(Exception):
@@ -108,16 +47,16 @@ class ProfileConflict(Exception):
 def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     """Apply stored uploads in one transaction, in order; None if another process is at it.
 
-    Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
+    Good records are applied and bad ones kept with the reason. Raises ProfileConflict; then try again.
     """
     records: list[dict[str, Any]] = []
     named: set[str] = set()
     for row in rows:
-        found = ark.parsed(row.records)
-        named.update([record["appid"] for record in found])
-        records += found
+        of_row = ark.parsed(row.records)
+        named.update([record["appid"] for record in of_row])
+        records += of_row
     rights = app_keys.key_rights(current_session(), named)
-    read = _divided(
+    read = profile_reading.read_all(
         records,
         named,
         property_catalogue.property_types(current_session()),
@@ -137,10 +76,14 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
             full = read.fresh.keys() - known.keys()
             types = {name: kind for name, kind in read.types.items() if name not in full}
-            read = read.again(_read(read.rest, types | known, KeyGate(rights, public_names.owners(session)), full))
+            read = read.again(
+                profile_reading.read_records(
+                    read.rest, types | known, KeyGate(rights, public_names.owners(session)), full
+                )
+            )
         public_names.mark_trusted(session, read.gate.vouched)
         if not _write_plain(session, read, now):
-            anew = _read(records, read.types, KeyGate(rights, public_names.owners(session)))
+            anew = profile_reading.read_records(records, read.types, KeyGate(rights, public_names.owners(session)))
             read = read.again(anew, plain=PlainSets())
         if read.wanted:
             _apply(session, read, now)
@@ -160,88 +103,6 @@ def put_aside(row: Upload, now: dt.datetime) -> Report:
         raw = row.records.decode("utf-8", "replace")
         app_keys.add_bad_records(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
     return Report(refused=1)
-
-
-def _divided(
-    records: Sequence[dict[str, Any]], named: Collection[str], types: Mapping[str, Type], gate: KeyGate
-) -> _Reading:
-    """Read the usual records by column and the others one by one; `named` are their keys."""
-    free = {key for key in named if gate.is_free(key)}
-    usual = {name: kind for name, kind in types.items() if not gate.is_public_name(name)}
-    plain, rest = plain_sets.divided(records, usual, free)
-    read = _read(rest, types, gate)
-    read.plain, read.rest = plain, rest
-    read.keys |= set(plain.keys.values())
-    return read
-
-
-def _read(
-    records: Sequence[dict[str, Any]], types: Mapping[str, Type], gate: KeyGate, full: Collection[str] = ()
-) -> _Reading:
-    """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
-    read = _Reading(dict(types), gate=gate)
-    known, wanted = read.types, read.wanted
-    meant: dict[str, str | None] = dict(property_catalogue.redirects(current_session()))
-    for record in records:
-        key = record["appid"]
-        read.keys.add(key)
-        try:
-            if BROKEN in record:
-                raise Unfit(Reason.BROKEN)
-            asked = gate.operation(_laid(record, known, meant), key, known)
-        except Unfit as unfit:
-            _refuse(read, record, unfit, key)
-            continue
-        if asked is None or not asked.kept:
-            read.report.ignored += 1
-            if asked is not None and asked.losses:
-                wanted.append((asked, key, record))
-            continue
-        if not asked.types.keys() <= known.keys():
-            if full:
-                asked = _without_full(asked, full)
-            for name in asked.types.keys() - known.keys():
-                known[name] = read.fresh[name] = asked.types[name]
-        wanted.append((asked, key, record))
-    if gate.vouched:
-        read.wanted = [(gate.as_vouched(asked), key, record) for asked, key, record in wanted]
-    return read
-
-
-def _laid(record: dict[str, Any], known: Mapping[str, Type], meant: dict[str, str | None]) -> dict[str, Any]:
-    """Return the record with each new name that means a known property under that property's name.
-
-    `meant` remembers what names mean; it begins with those of properties that were merged into others.
-    """
-    context = record.get("xcontext")
-    if not isinstance(context, dict) or not (new := context.keys() - known.keys() - LIBRARY_FIELDS):
-        return record
-    names = {name: name.lower() for name in new if isinstance(name, str)}
-    unknown = {name for name in names.values() if name not in known}
-    if not unknown <= meant.keys():
-        labels = property_catalogue.labels(current_session())
-        meant |= {name: reported_as(name, labels) for name in unknown - meant.keys()}
-    laid = {raw: target for raw, name in names.items() if (target := meant.get(name)) and target not in context}
-    if not laid:
-        return record
-    return record | {"xcontext": {laid.get(name, name): value for name, value in context.items()}}
-
-
-def _without_full(asked: Operation, full: Collection[str]) -> Operation:
-    """Return the operation without properties for which the catalogue has no room."""
-    facts = {"limit": rules.MAX_CATALOGUE}
-    asked.losses += [
-        Loss(Reason.TOO_MANY_NAMES, name, excerpt(asked.values[name]), {"name": name, **facts})
-        for name in sorted(asked.types.keys() & set(full))
-    ]
-    return without(asked, full)
-
-
-def _refuse(read: _Reading, record: dict[str, Any], unfit: Unfit, key: str) -> None:
-    read.report.refused += 1
-    if len(read.bad) < MOST_KEPT:
-        raw = record.get(BROKEN)
-        read.bad.append(Bad(unfit.reason, str(raw) if raw is not None else as_json(record), unfit.facts, key))
 
 
 @dataclass
@@ -264,7 +125,7 @@ class _Change:
         self.written[xwho].update(dict.fromkeys(names, source))
 
 
-def _together(plain: PlainSets, read: _Reading) -> Iterator[tuple[PlainSets, Collection[str]]]:
+def _together(plain: PlainSets, read: Reading) -> Iterator[tuple[PlainSets, Collection[str]]]:
     """Return what is written together, and the people who are locked for it.
 
     On SQLite, which needs no locks, that are some hundred people, whose values stay in the processor's cache; all of
@@ -281,7 +142,7 @@ def _together(plain: PlainSets, read: _Reading) -> Iterator[tuple[PlainSets, Col
         yield PlainSets(some, plain.keys), some
 
 
-def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
+def _write_plain(session: Session, read: Reading, now: dt.datetime) -> bool:
     """Write what usual records set; return False, with nothing written, if it takes a look at each of them."""
     plain = read.plain
     if not plain.values:
@@ -293,21 +154,21 @@ def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
     created: Counter[str] = Counter()
     for some, people in _together(plain, read):
         held = contact_rows.lock_rows(session, people)
-        new = plain_sets.new_contacts(some, held.keys())
+        new = plain_set_rows.new_contacts(some, held.keys())
         if any(n > read.room.get(key, n) for key, n in new.items()):
             return False
-        wanted, really = plain_sets.write(session, some, held, sources, phones, region, now)
+        wanted, really = plain_set_rows.write(session, some, held, sources, phones, region, now)
         if really < wanted:
             raise ProfileConflict
         created.update(new)
-    read.report.kept += plain.count
+    read.report.applied += plain.count
     for key, n in created.items():
         read.report.created[key] += n
         read.room[key] = read.room.get(key, n) - n
     return True
 
 
-def _apply(session: Session, read: _Reading, now: dt.datetime) -> None:
+def _apply(session: Session, read: Reading, now: dt.datetime) -> None:
     """Carry out the operations in order on what the contacts hold, then write each changed contact once."""
     gate = read.gate
     aliases = [asked for asked, _, _ in read.wanted if asked.kind is Kind.ALIAS]
@@ -333,9 +194,9 @@ def _apply(session: Session, read: _Reading, now: dt.datetime) -> None:
         through = asked if free[key] else gate.let_through(asked, key, xwho, properties)
         after = applied(properties or {}, through) if through is not None else {}
         if properties is None and after and not _may_create(read, key):
-            _refuse(read, record, Unfit(Reason.QUOTA, limit=gate.most_contacts(key)), key)
+            profile_reading.refuse(read, record, Unfit(Reason.QUOTA, limit=gate.most_contacts(key)), key)
             continue
-        read.report.kept += 1
+        read.report.applied += 1
         if not asked.anonymous:
             change.registered.add(xwho)
         if through is None:
@@ -357,7 +218,7 @@ def _apply(session: Session, read: _Reading, now: dt.datetime) -> None:
     gate.propose(session, now)
 
 
-def _may_create(read: _Reading, key: str) -> bool:
+def _may_create(read: Reading, key: str) -> bool:
     """Say whether one more contact fits into the quota of this key, and count it."""
     room = read.room.get(key, 1)
     if room <= 0:
@@ -419,24 +280,23 @@ def _write(session: Session, change: _Change, now: dt.datetime) -> None:
     fresh = [profile for profile in profiles if profile.xwho not in before and profile.xwho not in change.gone]
     if contacts.create(session, fresh, now) < len(fresh):
         raise ProfileConflict
-    kept = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
-    contacts.replace(session, kept, now)
+    changed = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
+    contacts.replace(session, changed, now)
     contacts.absorb(session, change.gone)
     # An id that was bound by a public key and reported as registered since is a contact of its own.
     contacts.create(session, [profile for profile in profiles if profile.xwho in change.gone], now)
     contacts.remove(session, before.keys() - change.held.keys() - change.gone.keys())
 
 
-def _tell(session: Session, read: _Reading, now: dt.datetime) -> None:
+def _tell(session: Session, read: Reading, now: dt.datetime) -> None:
     """Keep what was refused or left out, with the reason."""
     report = read.report
     for asked, key, record in read.wanted:
         if asked.losses:
             report.left_out += asked.kept
-            if len(read.bad) < MOST_KEPT:
+            if len(read.bad) < profile_reading.MOST_KEPT:
                 read.bad.append(Bad(asked.losses[0].reason, as_json(record), _facts(asked.losses), key))
-    told = len(read.bad)
-    more = report.refused + report.left_out - told
+    more = report.refused + report.left_out - len(read.bad)
     bad = [*read.bad, Bad(MORE, "", {"n": more})] if more > 0 else read.bad
     report.refused += report.counted.total()
     bad = [*bad, *(Bad(reason, "", {"n": n}) for reason, n in report.counted.items())]

@@ -1,15 +1,13 @@
-"""Uploads of apps, from a request's body to contacts: checked, stored, acknowledged, and applied later in bulk.
+"""Uploads of apps, from a request's body to the database: checked, stored and acknowledged.
 
 SDKs send every event here, one a request. What is no profile operation touches no database. What is one is stored
-together with what comes at the same moment; a job applies it within a second.
+together with what comes at the same moment; a job applies it within a second (`services/apps/applying.py`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import gc
 import json
-import logging
 import threading
 import time
 from collections import Counter
@@ -19,21 +17,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import current_app
-from sqlalchemy.exc import OperationalError
 
 from smsapp.domain import ark
 from smsapp.domain.profile_operation import KINDS, MAX_EVENT
 from smsapp.domain.quota import Measure
 from smsapp.domain.rejection import Reason
-from smsapp.services.apps import profiles
-from smsapp.services.apps.profiles import BROKEN, ProfileConflict, Report
+from smsapp.services.apps import applying
+from smsapp.services.apps.profile_reading import BROKEN
 from smsapp.services.apps.quotas import Meter
-from smsapp.services.platform import shutdown
 from smsapp.services.platform.group_commit import GroupCommit
 from smsapp.store import queue
 from smsapp.store.apps import app_keys, uploads
 from smsapp.store.apps.app_keys import KeyRights
-from smsapp.store.apps.uploads import NewUpload, Upload
+from smsapp.store.apps.uploads import NewUpload
 from smsapp.store.db import current_session
 from smsapp.store.settings import settings
 
@@ -42,8 +38,6 @@ KEYS_SECONDS = 1.0
 """How long a process believes what it knows about AppKeys."""
 COUNTED_SECONDS = 60.0
 """How often a process tells how many records it refused without keeping them."""
-RING_SECONDS = 0.25
-"""How long a process believes that a job applies uploads."""
 MOST_LARGE = 2
 """Large bodies that a process works on at once."""
 LARGE_WAIT = 5.0
@@ -53,17 +47,6 @@ LINGER, MOST_LINGERING = 0.1, 2
 soon as it is refused would otherwise take as much of the server as all others."""
 ROW_BYTES = 200_000
 """Bytes of records from which on the next ones go into another row."""
-BULK_BYTES = 2_000_000
-"""Bytes of records applied in one transaction: some seven thousand records, which hold up other writers for a tenth of
-a second at most. What a transaction costs in itself is then a tenth of it."""
-LONGEST, SLICE, QUIET, LOOK, GATHER = 20.0, 1.0, 1.0, 0.05, 0.15
-"""Seconds a job applies at most; after which it ends if receipts wait; without uploads after which it ends; between two
-looks; after a transaction of FEW records, in which more of them gather."""
-FEW = 50
-"""Records of which a transaction is mostly what it costs in itself."""
-TRIES = 5
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +282,8 @@ def _count(door: _Door, counted: Mapping[str, int], now: dt.datetime) -> None:
         if time.monotonic() - door.counted_at < COUNTED_SECONDS:
             return
         door.counted_at = time.monotonic()
-        told, door.counted = dict(door.counted), Counter()
-    door.commit.store([_Accepted(now, [], told)])
+        counted_so_far, door.counted = dict(door.counted), Counter()
+    door.commit.store([_Accepted(now, [], counted_so_far)])
 
 
 def _store(accepted: list[_Accepted]) -> None:
@@ -324,108 +307,6 @@ def _store(accepted: list[_Accepted]) -> None:
 
 def _ring(door: _Door) -> None:
     """Ask for uploads to be applied, unless a job did so a moment ago: it looks again before it ends."""
-    if time.monotonic() - door.rung_at > RING_SECONDS:
+    if time.monotonic() - door.rung_at > applying.RING_SECONDS:
         door.rung_at = time.monotonic()
         queue.enqueue_unless_waiting(queue.UPLOADS, "apply_uploads")
-
-
-# Applying
-
-
-def keep_applying(clock: Callable[[], dt.datetime], pause: Callable[[float], None] = time.sleep) -> None:
-    """Apply what is stored and what comes while we look; return once nothing has come for a while, or after LONGEST.
-
-    Somebody else at it is left alone. If receipts wait for a worker, it is theirs after a moment.
-    """
-    if not queue.claim_polling("apply_uploads"):
-        return
-    begun = last = time.monotonic()
-    try:
-        while True:
-            report = apply_some(clock())
-            if report is not None:
-                last = time.monotonic()
-                if report.records < FEW:
-                    pause(GATHER)
-            elif time.monotonic() - last < QUIET:
-                pause(LOOK)
-            else:
-                break
-            now = time.monotonic()
-            queue.claim_polling("apply_uploads", again=True)
-            if shutdown.requested() or now - begun > LONGEST or (now - begun > SLICE and queue.waits(queue.RECEIPTS)):
-                break
-    finally:
-        queue.release_polling("apply_uploads")
-    # Processes that believed us at work do not ring; what they have stored is found by the look below.
-    pause(RING_SECONDS)
-    if uploads.waiting(1):
-        queue.enqueue_unless_waiting(queue.UPLOADS, "apply_uploads")
-
-
-def apply_waiting(now: dt.datetime) -> Report:
-    """Apply every stored upload; return what became of them."""
-    total = Report()
-    while (report := apply_some(now)) is not None:
-        total.add(report)
-    return total
-
-
-def apply_some(now: dt.datetime) -> Report | None:
-    """Apply the oldest uploads in one transaction; None if none wait or another process is at it.
-
-    Uploads that cannot be applied together are tried one by one, and one that cannot be applied at all is put aside
-    record by record: the ones behind it must not wait for ever.
-    """
-    rows = uploads.waiting(BULK_BYTES)
-    if not rows:
-        return None
-    try:
-        with _no_collecting():
-            return _apply(rows, now)
-    except OperationalError:
-        raise
-    except Exception:
-        log.exception("uploads.failed rows=%s", len(rows))
-    total = Report()
-    for row in rows:
-        try:
-            report = _apply([row], now)
-        except OperationalError:
-            raise
-        except Exception:
-            log.exception("uploads.put_aside row=%s", row.id)
-            report = profiles.put_aside(row, now)
-        total.add(report or Report())
-    return total
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Keep the garbage collector from looking through thousands of records again and again while more are read.
-
-    In a process that does not spare it, as worker.py does, that took a quarter of the time. The records are in no
-    cycle; what is in one waits until the end.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
-    for _ in range(TRIES):
-        try:
-            report = profiles.apply(rows, now)
-        except ProfileConflict:
-            rows = uploads.waiting(BULK_BYTES)
-            if not rows:
-                return None
-        else:
-            if report is not None:
-                uploads.remove_applied(rows[-1].id)
-            return report
-    return None

@@ -11,7 +11,7 @@ from flask import current_app
 
 from smsapp.channels.contract import Channel
 from smsapp.domain.errors import NotFound
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, registry
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.channels import channels as store
@@ -45,7 +45,7 @@ def by_token(token: str, now: dt.datetime, *, anew: bool = False) -> CalledChann
         channel = store.by_token(current_session(), token, now)
         if channel is None:
             raise NotFound("channel")
-        target = CalledChannel(channel.id, channels.adapter_of(channel), channels.callback_url(channel, token))
+        target = CalledChannel(channel.id, registry.adapter_of(channel), accounts.callback_url(channel, token))
         current_session().commit()  # nothing is held open while the callback is checked and kept
         cache[token] = (target, time.monotonic() + CALLED_SECONDS)
     return target
@@ -57,11 +57,11 @@ def rotate(channel_id: int, actor: Actor, now: dt.datetime, grace: dt.timedelta 
     An address that was replaced earlier becomes invalid at once.
     """
     with writing() as session:
-        channel = channels.locked(session, channel_id)
+        channel = accounts.locked(session, channel_id)
         channel.old_callback_token, channel.old_callback_until = channel.callback_token, now + grace
         channel.callback_token, channel.updated_at = secrets.token_urlsafe(32), now
         hours = grace.total_seconds() / 3600
         audit_log.log_action(
             session, actor, "rotate_callback", "channel", channel_id, now, name=channel.name, hours=round(hours)
         )
-    return channels.callback_url(channel)
+    return accounts.callback_url(channel)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-
 from smsapp.domain import writing
 from smsapp.domain.bounds import Bound, declared
 from smsapp.domain.campaign import personal
@@ -18,9 +16,10 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.sms_template import Purpose, variables
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.audience import Audience, Cap, count_by_reason
+from smsapp.store.contacts.contacts import ContactIds
 from smsapp.store.contacts.property_catalogue import property_types, redirects
 from smsapp.store.contacts.segments import Segment, members
 from smsapp.store.contacts.values import Source, source_of
@@ -75,7 +74,7 @@ def tried_again(
 
 
 def _described(
-    members: Callable[[str], sa.Select[Any]],
+    members: Callable[[str], ContactIds],
     channel_id: int | None,
     template_id: int | None,
     mapping: Mapping[str, Any] | None,
@@ -98,7 +97,7 @@ def _described(
 def bound_of(template: SmsTemplate, variable: str) -> Bound:
     """Return the bound of a variable: as the template declares it, and no longer than the channel's provider allows."""
     channel = current_session().get(ChannelRow, template.channel_id)
-    kind = channels.kinds().get(channel.kind) if channel else None
+    kind = registry.kinds().get(channel.kind) if channel else None
     return declared(template.allowed.get(variable), kind.longest_value if kind else None)
 
 

@@ -1,4 +1,4 @@
-"""Contacts: the list and the page of a contact, and the numbers read from properties."""
+"""Contacts: the list and the page of a contact."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
 from smsapp.domain import contact as rules
-from smsapp.domain import phone
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound
 from smsapp.services.platform import keyset_page
 from smsapp.services.platform.keyset_page import KeysetPage
-from smsapp.store import queue
 from smsapp.store.apps import app_keys
 from smsapp.store.apps.app_keys import BadRecord
 from smsapp.store.contacts import aliases, contacts, property_catalogue, replies
@@ -33,10 +28,8 @@ BAD_RECORD_DAYS = 7
 PAGE = 50
 SHOWN_RUNS, SHOWN_REPLIES = 20, 10
 """The newest runs and replies on the page of one contact."""
-REBUILD_CHUNK = 5000
-
-
-# Pages
+CHUNK = 5000
+"""Refused records removed in one transaction."""
 
 
 def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bool = False) -> KeysetPage[Contact, int]:
@@ -151,49 +144,7 @@ def forget_bad_records(now: dt.datetime) -> int:
     total = 0
     while True:
         with writing() as session:
-            n = app_keys.delete_bad_records(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
+            n = app_keys.delete_bad_records(session, now - dt.timedelta(days=BAD_RECORD_DAYS), CHUNK)
         total += n
-        if n < REBUILD_CHUNK:
+        if n < CHUNK:
             return total
-
-
-# Numbers
-
-
-def note_phone_property(session: Session, name: str) -> None:
-    """Enqueue `rebuild_phones` for a property after the commit of this transaction."""
-
-    def ring(_session: Session) -> None:
-        queue.enqueue(queue.PERIODIC, "rebuild_phones", name)
-
-    sa.event.listen(session, "after_commit", ring, once=True)
-
-
-def note_left_property(session: Session, name: str) -> None:
-    """Enqueue `rebuild_phones`, which deletes a property's numbers, if no channel reads the property any more."""
-    if name not in property_catalogue.phone_properties(session):
-        note_phone_property(session, name)
-
-
-def rebuild_phones(name: str) -> int:
-    """Normalise the numbers of one property of all contacts anew, a chunk per transaction; return how many contacts.
-
-    If no channel reads the property any more they are deleted: its values would look like wrong numbers.
-
-    It may be interrupted and started again: each chunk is complete by itself.
-    """
-    region = settings().DEFAULT_REGION
-    after = total = 0
-    while True:
-        with writing() as session:
-            used = name in property_catalogue.phone_properties(session)
-            rows = contacts.phones_after(session, name, after, REBUILD_CHUNK)
-            if not rows:
-                return total
-            numbers = [
-                (id_, None if not used or value in (None, "") else phone.normalise(value, region))
-                for id_, value in rows
-            ]
-            contacts.set_phones(session, name, numbers)
-        after = rows[-1][0]
-        total += len(rows)

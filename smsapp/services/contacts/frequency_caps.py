@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.services.contacts.audience import CAPS
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
-from smsapp.store.db import current_session, upsert, writing
-from smsapp.store.users import Preference
+from smsapp.store import users
+from smsapp.store.db import current_session, writing
 
 MOST_PER_DAY, MOST_PER_WEEK = 20, 50
 
@@ -31,7 +29,7 @@ SUGGESTED = FrequencyCaps(enabled=False, per_day=1, per_week=3)
 
 def frequency_caps() -> FrequencyCaps:
     """Return the saved caps; the suggested ones, disabled, if none were ever saved."""
-    value = current_session().scalar(_KEPT)
+    value = users.preference(current_session(), CAPS)
     return SUGGESTED if value is None else FrequencyCaps(value["enabled"], value.get("per_day"), value.get("per_week"))
 
 
@@ -43,14 +41,10 @@ def save_frequency_caps(caps: FrequencyCaps, by: Actor, now: dt.datetime) -> Non
     limits = {"per_day": caps.per_day, "per_week": caps.per_week}
     value = {"enabled": caps.enabled} | {name: most for name, most in limits.items() if most is not None}
     with writing() as session:
-        if session.scalar(_KEPT) == value:
+        if users.preference(session, CAPS) == value:
             return
-        statement = upsert(Preference).values(name=CAPS, value=value)
-        session.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+        users.save_preference(session, CAPS, value)
         audit_log.log_action(session, by, "change", "preference", CAPS, now, **value)
-
-
-_KEPT = sa.select(Preference.value).where(Preference.name == CAPS)
 
 
 def _problems(caps: FrequencyCaps) -> list[Problem]:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain import phone, property_change, property_labels
@@ -26,7 +25,6 @@ from smsapp.store import queue
 from smsapp.store.contacts import audience as people
 from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts import property_changes as store
-from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.property_changes import PropertyChange, Use
 from smsapp.store.db import current_session, writing
@@ -92,16 +90,13 @@ class Preview:
 
 def catalogue() -> Catalogue:
     """Return all properties with the number of people who have a value of each."""
-    total = current_session().scalar(
-        sa.select(sa.func.count()).select_from(sa.select(Contact.id).limit(SAMPLED + 1).subquery())
-    )
-    complete = (total or 0) <= SAMPLED
+    complete = contacts.count_up_to(current_session(), SAMPLED + 1) <= SAMPLED
     last_id = 0 if complete else contacts.last_id(current_session())
     places = 1 if complete else PLACES
     n_contacts, n_by_name = 0, Counter[str]()
     for place in range(places):
         n, n_in_place = people.count_values(
-            current_session(), sa.select(Contact.id), last_id * place // places, SAMPLED // places
+            current_session(), contacts.all_ids(), last_id * place // places, SAMPLED // places
         )
         n_contacts += n
         n_by_name.update(n_in_place)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -23,11 +22,12 @@ from smsapp.services.contacts import audience
 from smsapp.services.contacts.audience import AudienceCounts
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
+from smsapp.store.channels import channels as channel_rows
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts import property_catalogue, property_values, segment_rules
+from smsapp.store.contacts import contacts, property_catalogue, property_values, segment_rules
 from smsapp.store.contacts import segments as rows
 from smsapp.store.contacts.audience import Audience
-from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.contacts import ContactIds
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.users import User
@@ -75,7 +75,7 @@ def get(segment_id: int) -> Segment:
 
 def choices() -> list[Segment]:
     """Return all segments in the order of their names, for a drop-down."""
-    return list(current_session().scalars(sa.select(Segment).order_by(Segment.name)))
+    return rows.all_segments(current_session())
 
 
 def listing(search: str = "") -> list[rows.ListedSegment]:
@@ -96,7 +96,7 @@ def creator(segment: Segment) -> str:
 
 def named(name: str) -> Segment:
     """Return the segment of this name; raises NotFound."""
-    segment = current_session().scalar(sa.select(Segment).where(Segment.name == name.strip()))
+    segment = rows.by_name(current_session(), name.strip())
     if segment is None:
         raise NotFound("segment")
     return segment
@@ -116,36 +116,32 @@ def catalogue() -> list[KnownProperty]:
 
 def count(rule: Group, now: dt.datetime) -> int:
     """Return how many contacts match the rule."""
-    return current_session().execute(rows.counting(segment_rules.matching(rule, now))).scalar_one()
+    return rows.count(current_session(), segment_rules.matching(rule, now))
 
 
 def size(segment: Segment, now: dt.datetime) -> int:
     """Return how many members the segment has now."""
-    return current_session().execute(rows.counting(rows.members(segment, now))).scalar_one()
+    return rows.count(current_session(), rows.members(segment, now))
 
 
-def sample(contact_ids: sa.Select[int], columns: Sequence[str], limit: int = SAMPLE) -> list[Member]:
+def sample(contact_ids: ContactIds, columns: Sequence[str], limit: int = SAMPLE) -> list[Member]:
     """Return the first members in the order of ids, with the values of these properties."""
-    people = current_session().execute(
-        sa.select(Contact.id, Contact.xwho, Contact.properties)
-        .where(Contact.id.in_(contact_ids.order_by(sa.literal_column("1")).limit(limit)))
-        .order_by(Contact.id)
-    )
+    people = contacts.first_of(current_session(), contact_ids, limit)
     return [Member(id_, xwho, tuple(properties.get(name) for name in columns)) for id_, xwho, properties in people]
 
 
-def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
+def members(segment: Segment, now: dt.datetime) -> ContactIds:
     return rows.members(segment, now)
 
 
-def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
+def matching(rule: Group, now: dt.datetime) -> ContactIds:
     return segment_rules.matching(rule, now)
 
 
-def reach(contact_ids: sa.Select[int]) -> list[Reach]:
+def reach(contact_ids: ContactIds) -> list[Reach]:
     """Count these contacts by what would become of them, once per group of active channels with the same rules."""
     groups: dict[tuple[object, ...], list[ChannelRow]] = {}
-    for channel in current_session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)):
+    for channel in channel_rows.active(current_session()):
         kinds = (tuple(channel.countries), tuple(channel.number_classes))
         groups.setdefault((channel.phone_property, channel.trusted_numbers, kinds), []).append(channel)
     return [
@@ -282,7 +278,7 @@ def _compute(session: Session, segment: Segment, now: dt.datetime) -> None:
         segment.size = rows.fill(session, segment.id, segment_rules.matching(from_json(segment.rule), now))
     else:
         rows.empty(session, segment.id)
-        segment.size = session.execute(rows.counting(rows.members(segment, now))).scalar_one()
+        segment.size = rows.count(session, rows.members(segment, now))
     segment.computed_at = now
 
 
@@ -299,10 +295,7 @@ def _free_name(session: Session, name: str, own_id: int | None = None) -> str:
         raise Refusal(Problem("segment_name_missing", "name"))
     if len(name) > MAX_NAME:
         raise Refusal(Problem("segment_name_too_long", "name", {"limit": MAX_NAME}))
-    query = sa.select(Segment.id).where(Segment.name == name)
-    if own_id is not None:
-        query = query.where(Segment.id != own_id)
-    if session.scalar(query) is not None:
+    if rows.is_taken(session, name, own_id):
         raise Refusal(Problem("segment_name_taken", "name", {"name": name}))
     return name
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from smsapp.domain.trust import Origin, Source
-from smsapp.store.apps.app_keys import AppKey
-from smsapp.store.contacts.imports import Import
-from smsapp.store.db import current_session, one_of
-from smsapp.store.users import User
+from smsapp.store import users
+from smsapp.store.apps import app_keys
+from smsapp.store.contacts import imports
+from smsapp.store.db import current_session
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ def described(sources: Mapping[str, str]) -> dict[str, ValueSource]:
     files = {source.number for source in parsed.values() if source.origin is Origin.IMPORT}
     people = {source.number for source in parsed.values() if source.origin is Origin.PERSON}
     names = {
-        **dict.fromkeys((Origin.SERVER, Origin.APP, Origin.BROWSER), _names(AppKey.id, AppKey.name, keys)),
-        Origin.IMPORT: _names(Import.id, Import.file_name, files),
-        Origin.PERSON: _names(User.id, User.name, people),
+        **dict.fromkeys((Origin.SERVER, Origin.APP, Origin.BROWSER), _names(app_keys.names, keys)),
+        Origin.IMPORT: _names(imports.file_names, files),
+        Origin.PERSON: _names(users.names, people),
     }
     return {
         name: ValueSource(source.origin, names[source.origin].get(source.number, ""), source.at)
@@ -42,8 +41,5 @@ def described(sources: Mapping[str, str]) -> dict[str, ValueSource]:
     }
 
 
-def _names(id_: Any, name: Any, ids: Collection[int]) -> dict[int, str]:
-    if not ids:
-        return {}
-    rows = current_session().execute(sa.select(id_, name).where(one_of(id_, ids)))
-    return {row[0]: row[1] for row in rows}
+def _names(query: Callable[[Session, Collection[int]], dict[int, str]], ids: Collection[int]) -> dict[int, str]:
+    return query(current_session(), ids) if ids else {}

@@ -21,7 +21,7 @@ from smsapp.domain.sms_template import Audit, Purpose, entry, full_text
 from smsapp.domain.trust import KeyKind, Source, of_key
 from smsapp.services.apps import app_keys
 from smsapp.services.campaigns import campaigns, drafts
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, registry, validation
 from smsapp.services.contacts import segments
 from smsapp.services.demo import crowd, past
 from smsapp.services.platform.audit_log import Actor
@@ -116,12 +116,12 @@ def _add_people(source: Source, now: dt.datetime, progress: Progress) -> None:
 
 
 def _add_channel(then: dt.datetime) -> int:
-    values = {setting.name: setting.default for setting in channels.kinds()["simulator"].settings}
+    values = {setting.name: setting.default for setting in registry.kinds()["simulator"].settings}
     values |= {"templates": "\n".join(_listed()), "signatures": SIGNATURE}
-    fields = channels.Wanted(
+    fields = validation.Wanted(
         "模拟通道", values, rate=500, quiet_from="00:00", quiet_until="00:00", price=Decimal("0.045")
     )
-    return channels.create("simulator", fields, BY, then)
+    return accounts.create("simulator", fields, BY, then)
 
 
 TEMPLATES: dict[str, tuple[str, str, Purpose, Audit, str]] = {

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import sqlalchemy as sa
-
-from smsapp.domain.sms_template import Audit
-from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.contacts import Contact
-from smsapp.store.contacts.segments import Segment
+from smsapp.store import first_steps
 from smsapp.store.db import current_session
-from smsapp.store.sms_templates import SmsTemplate
 
 
 @dataclass(frozen=True)
@@ -33,12 +27,4 @@ class Setup:
 
 def setup() -> Setup:
     """Return which steps are done: whether there is one of each."""
-    result = current_session().execute(
-        sa.select(
-            sa.exists().where(ChannelRow.active),
-            sa.select(Contact.id).limit(1).exists(),
-            sa.select(Segment.id).limit(1).exists(),
-            sa.exists().where(SmsTemplate.audit == Audit.APPROVED),
-        )
-    )
-    return Setup(*map(bool, result.one()))
+    return Setup(*first_steps.present(current_session()))

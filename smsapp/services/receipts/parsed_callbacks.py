@@ -12,7 +12,7 @@ from sqlalchemy.engine import Row
 from smsapp.channels.contract import Channel
 from smsapp.channels.types import Callback, Receipt, Reply
 from smsapp.domain.errors import Refusal
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 
 log = logging.getLogger(__name__)
 Waiting = Row[Any]
@@ -59,6 +59,6 @@ def parse(waiting: Sequence[Waiting]) -> ParsedCallbacks:
 
 def _adapter(channel_id: int) -> Channel | None:
     try:
-        return channels.adapter(channel_id)
+        return accounts.adapter(channel_id)
     except Refusal:
         return None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient
-from smsapp.services.channels import call_log, channels
+from smsapp.services.channels import accounts, call_log, registry
 from smsapp.services.receipts import callback_inbox, consumer
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def ask_providers(now: dt.datetime) -> None:
     """Fetch the receipts and replies of every provider that is polled, store them page by page, and apply them."""
-    channel_ids = [row.id for row in channels.choices() if channels.kinds()[row.kind].polls]
+    channel_ids = [row.id for row in accounts.choices() if registry.kinds()[row.kind].polls]
     current_session().commit()  # nothing is held open while providers answer
     if channel_ids:
         asyncio.run(_ask(channel_ids, now))
@@ -32,7 +32,7 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
         for channel_id in channel_ids:
             begun = time.monotonic()
             try:
-                adapter = channels.adapter(channel_id)
+                adapter = accounts.adapter(channel_id)
                 current_session().commit()
                 async for page in adapter.pull(http):
                     callback_inbox.keep(channel_id, [page], now)

@@ -12,7 +12,7 @@ from smsapp.channels.types import Reply as Incoming
 from smsapp.domain import phone
 from smsapp.domain.optout import OptOutSource, is_opt_out
 from smsapp.domain.storable import storable
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.services.contacts import opt_outs
 from smsapp.services.receipts.unattributed_replies import ANSWERS_WITHIN
 from smsapp.store.channels.channels import ChannelRow
@@ -49,7 +49,7 @@ def take(
     (`services/receipts/unattributed_replies.py`).
     """
     channel = session.get(ChannelRow, channel_id)
-    number = phone.normalise(reply.phone, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
+    number = phone.normalise(reply.phone, registry.country_of(channel) if channel else settings().DEFAULT_REGION)
     campaign_id = store.likely_campaign(session, channel_id, number, now - ANSWERS_WITHIN) if number else None
     refuses = reply.opts_out or is_opt_out(reply.text)
     is_new = store.add_reply(

@@ -19,7 +19,7 @@ from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient
 from smsapp.channels.types import OutboundMessage, Receipt, UnconfirmedMessage
 from smsapp.domain.sms_template import TemplateSnapshot
-from smsapp.services.channels import call_log, channels
+from smsapp.services.channels import accounts, call_log, registry
 from smsapp.services.contacts.audience import filled
 from smsapp.services.receipts import applying, matching
 from smsapp.store.db import current_session, writing
@@ -50,7 +50,7 @@ class Question:
 
 def query_status(now: dt.datetime) -> None:
     """Query every provider that can be queried for some of its unconfirmed messages."""
-    channel_ids = [row.id for row in channels.choices() if channels.kinds()[row.kind].can_query_status]
+    channel_ids = [row.id for row in accounts.choices() if registry.kinds()[row.kind].can_query_status]
     current_session().commit()
     if channel_ids:
         asyncio.run(_ask(channel_ids, now))
@@ -61,7 +61,7 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
         for channel_id in channel_ids:
             for question in _questions(channel_id, now):
                 begun = time.monotonic()
-                adapter = channels.adapter(channel_id)
+                adapter = accounts.adapter(channel_id)
                 current_session().commit()
                 try:
                     answers = await adapter.query_status(question.template, question.unconfirmed, http)

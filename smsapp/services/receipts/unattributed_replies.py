@@ -7,7 +7,7 @@ import datetime as dt
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.optout import OptOutSource
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.store.channels.channels import ChannelRow
@@ -52,7 +52,7 @@ def assign(reply_id: int, text: str, actor: Actor, now: dt.datetime) -> bool:
         if reply is None:
             raise NotFound(NOUN)
         channel = session.get(ChannelRow, reply.channel_id) if reply.channel_id else None
-        number = phone.normalise(text, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
+        number = phone.normalise(text, registry.country_of(channel) if channel else settings().DEFAULT_REGION)
         if not number:
             raise Refusal(Problem("number_unreadable" if text.strip() else "number_missing", "phone"))
         reply.phone, reply.waits = number, False

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.platform import keyset_page
 from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.services.receipts.unmatched_retry import YOUNG
@@ -52,7 +52,7 @@ def forget(now: dt.datetime) -> None:
     """Remove unmatched receipts older than RETENTION_DAYS, and of each channel all but the latest MOST_KEPT."""
     before = now - dt.timedelta(days=kept_days())
     _in_steps(unmatched.delete_old, before)
-    for row in channels.everything():
+    for row in accounts.everything():
         _in_steps(unmatched.delete_beyond, row.id, MOST_KEPT)
 
 

@@ -5,26 +5,24 @@ Only here a page waits for a provider; no transaction is open meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from smsapp.channels.contract import Channel
-from smsapp.channels.errors import ChannelError
-from smsapp.channels.http import HttpClient, RecordStatuses
-from smsapp.channels.types import Balance, OutboundMessage, SubmitRequest, SubmitResult
+from smsapp.channels.http import HttpClient
+from smsapp.channels.types import OutboundMessage, SubmitRequest
 from smsapp.channels.types import msgid as _l
 from smsapp.domain import numbering, phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.sms_template import Purpose, TemplateSnapshot, compile_text, full_text, variables
-from smsapp.services.channels import call_log, channels
-from smsapp.services.channels.call_log import Call
+from smsapp.services.channels import account_calls, accounts, call_log, registry
+from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import held_connections
@@ -32,7 +30,6 @@ from smsapp.services.templates import sms_templates
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.replies import opted_out
 from smsapp.store.db import current_session, writing
-from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
 from smsapp.store.users import times
 
@@ -41,40 +38,15 @@ log = logging.getLogger(__name__)
 CONNECTED = _l("The connection stands.")
 TESTS_PER_HOUR = 20
 """The most test messages of a person, so that nobody sends a campaign as tests."""
-TEST_SECONDS = 20.0
-"""A person waits for the result, so the timeout is shorter than in sending."""
-
-
-@dataclass(frozen=True)
-class TestResult:
-    """The result of a test: the provider's text, code, reference and balance."""
-
-    result: CallResult
-    said: str = ""
-    outcome: Outcome | None = None
-    code: str = ""
-    provider_ref: str = ""
-    balance: Balance | None = None
-    status: int | None = None
-    begun: float = 0.0
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        return self.result is CallResult.OK
-
-    def call(self, what: str, messages: int = 0) -> Call:
-        """Return the entry for the log of calls."""
-        return Call(what, self.begun, self.seconds, self.result, messages, self.outcome, self.code, self.status)
 
 
 def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> TestResult:
     """Check the account at the provider, store the result and return it. Sends no SMS."""
-    row = channels.row(channel_id)
-    adapter = channels.new_adapter(row)
-    trial = _as_it_stands(row, now) or run_test(adapter, _asked)
+    row = accounts.row(channel_id)
+    adapter = registry.new_adapter(row)
+    trial = _as_it_stands(row, now) or account_calls.run_test(adapter, _asked)
     with writing() as session:
-        channel = channels.locked(session, channel_id)
+        channel = accounts.locked(session, channel_id)
         channel.checked_at = now
         channel.check_result = trial.result
         call_log.note(session, channel_id, adapter, trial.call("check"), now)
@@ -86,7 +58,7 @@ def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> TestRes
 
 def _as_it_stands(row: ChannelRow, now: dt.datetime) -> TestResult | None:
     """Return the result by the held connection, since many providers permit no second one; None: ask the provider."""
-    connection = held_connections.standing(row, now) if channels.needs_holder(row) else None
+    connection = held_connections.standing(row, now) if registry.needs_holder(row) else None
     if connection is None or not (connection.up or connection.code):
         return None
     outcome = Outcome(connection.outcome) if connection.outcome else None
@@ -103,12 +75,12 @@ def ask_balance(channel_id: int, now: dt.datetime) -> TestResult:
 
     The last known balance stays if the provider does not answer. Raises Refusal if this account has no such query.
     """
-    adapter = channels.new_adapter(channels.row(channel_id))
+    adapter = registry.new_adapter(accounts.row(channel_id))
     if not adapter.tells_balance:
         raise Refusal(Problem("channel_tells_no_balance"))
-    trial = run_test(adapter, _left)
+    trial = account_calls.run_test(adapter, _left)
     with writing() as session:
-        channel = channels.locked(session, channel_id)
+        channel = accounts.locked(session, channel_id)
         if trial.ok:
             channel.balance = trial.balance.amount if trial.balance else None
             channel.balance_currency = trial.balance.currency if trial.balance else ""
@@ -123,9 +95,9 @@ async def _left(adapter: Channel, http: HttpClient) -> TestResult:
 
 def ask_balances(now: dt.datetime) -> None:
     """Query the balance of every active channel that can be queried."""
-    for row in channels.choices():
+    for row in accounts.choices():
         try:
-            if channels.adapter_of(row).tells_balance:
+            if registry.adapter_of(row).tells_balance:
                 ask_balance(row.id, now)
         except Exception:
             # One channel's fault must not stop the others' queries.
@@ -185,9 +157,9 @@ def test_send(channel_id: int, number: str, content: TestText, actor: Actor, now
     Raises Refusal for a number that is unusable or on the opt-out list, for a text that the channel cannot send, and if
     this person has sent too many in an hour.
     """
-    channel = channels.row(channel_id)
-    adapter = channels.new_adapter(channel)
-    to = phone.normalise(number, channels.country_of(channel))
+    channel = accounts.row(channel_id)
+    adapter = registry.new_adapter(channel)
+    to = phone.normalise(number, registry.country_of(channel))
     facts, text, values, text_problems = _composed(channel, adapter, content)
     problems = []
     if not to:
@@ -203,8 +175,8 @@ def test_send(channel_id: int, number: str, content: TestText, actor: Actor, now
     if problems:
         raise Refusal(*problems)
     message = OutboundMessage(f"test-{secrets.token_hex(8)}", to, text, values)
-    submission = SubmitRequest(facts, [message], channels.callback_url(channel))
-    trial = send_one(adapter, submission)
+    submission = SubmitRequest(facts, [message], accounts.callback_url(channel))
+    trial = account_calls.send_one(adapter, submission)
     with writing() as session:
         call_log.note(session, channel_id, adapter, trial.call("test", 1), now)
         details = {"name": channel.name, "number": phone.mask(to), "result": trial.result, "digest": digest(text)}
@@ -216,36 +188,3 @@ def test_send(channel_id: int, number: str, content: TestText, actor: Actor, now
 def digest(text: str) -> str:
     """Return a digest that identifies a text without containing it: the first 16 hex digits of its SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def send_one(adapter: Channel, submission: SubmitRequest) -> TestResult:
-    """Send the one message and return the result."""
-    return run_test(adapter, lambda adapter, http: _sent(adapter, submission, http))
-
-
-async def _sent(adapter: Channel, submission: SubmitRequest, http: HttpClient) -> TestResult:
-    async with adapter.open_connection(http):
-        answer: SubmitResult = (await adapter.send(submission, http))[0]
-    return TestResult(call_log.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
-
-
-def run_test(
-    adapter: Channel, ask: Callable[[Channel, HttpClient], Awaitable[TestResult]], seconds: float | None = None
-) -> TestResult:
-    """Return the result of `ask`, run for `seconds` at most (or TEST_SECONDS); no transaction is open meanwhile."""
-    current_session().commit()
-    begun = time.monotonic()
-
-    async def story() -> TestResult:
-        async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS, timeout=TEST_SECONDS, connections=2) as http:
-            with RecordStatuses() as statuses:
-                try:
-                    async with asyncio.timeout(seconds or TEST_SECONDS):
-                        trial = await ask(adapter, http)
-                except ChannelError as error:
-                    trial = TestResult(error.result, outcome=error.outcome, code=error.code)
-                except TimeoutError:
-                    trial = TestResult(CallResult.OUTCOME_UNKNOWN, outcome=Outcome.NETWORK, code="timeout")
-        return replace(trial, status=statuses[-1] if statuses else None)
-
-    return replace(asyncio.run(story()), begun=begun, seconds=time.monotonic() - begun)

@@ -41,11 +41,11 @@ _ORIGINS = {origin.value[0]: origin for origin in Origin}
 
 
 class Drifted(Exception):
-    """The audience just frozen is not the reviewed one; `found` is the difference as stored in `run.drift`."""
+    """The audience just frozen is not the reviewed one; `difference` as stored in `run.drift`."""
 
-    def __init__(self, found: dict[str, Any]) -> None:
-        self.found = found
-        super().__init__(f"planned={found['now']['planned']}")
+    def __init__(self, difference: dict[str, Any]) -> None:
+        self.difference = difference
+        super().__init__(f"planned={difference['now']['planned']}")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def hold(run_id: int, drifted: Drifted, now: dt.datetime) -> None:
     with writing() as session:
         if runs.hold(session, run_id, HoldReason.AUDIENCE_GREW, None, now, Run.started_at.is_(None)):
             run = session.get_one(Run, run_id, populate_existing=True)
-            run.drift = drifted.found
+            run.drift = drifted.difference
             log.warning("run.held run=%s reason=%s %s", run_id, HoldReason.AUDIENCE_GREW, drifted)
 
 

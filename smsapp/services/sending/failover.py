@@ -20,7 +20,7 @@ from smsapp.channels.contract import Channel
 from smsapp.domain.errors import Conflict, Problem, Refusal
 from smsapp.domain.run import HOLD_RULES, FailoverReason, HoldReason, PinReason, RunState
 from smsapp.domain.sms_template import Purpose, fit, variables
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.sending import snapshot
 from smsapp.services.templates import approvals
@@ -183,7 +183,7 @@ def _way(session: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
     if to_second and channel.trusted_numbers and frozen_for is not None and not frozen_for.trusted_numbers:
         return PinReason.TRUSTED_NUMBERS
     try:
-        return _Way(channel, template, channels.adapter(channel.id))
+        return _Way(channel, template, accounts.adapter(channel.id))
     except Refusal:
         return PinReason.CHANNEL_UNUSABLE
 

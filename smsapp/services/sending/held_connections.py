@@ -26,7 +26,7 @@ from smsapp.channels.types import Callback
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import HoldReason
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts, registry
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.app_thread import AppThread
 from smsapp.services.receipts import callback_inbox
@@ -153,8 +153,8 @@ class Holder:
 
     def _take(self) -> dict[int, Channel]:
         """Take or renew the leases that no other process has; return the adapters of the held channels."""
-        rows = [row for row in channels.choices() if channels.needs_holder(row)]
-        off = channels.held_elsewhere() - {row.id for row in rows}
+        rows = [row for row in accounts.choices() if registry.needs_holder(row)]
+        off = accounts.held_elsewhere() - {row.id for row in rows}
         if not rows and not self.held and not off:
             return {}
         adapters = {row.id: adapter for row in rows if (adapter := self._adapter(row)) is not None}
@@ -176,7 +176,7 @@ class Holder:
 
     def _adapter(self, row: ChannelRow) -> Channel | None:
         try:
-            return channels.adapter_of(row)
+            return registry.adapter_of(row)
         except Refusal:
             return None
 
@@ -227,5 +227,5 @@ def check(connection: Connection) -> CallResult:
 
 def unheld(now: dt.datetime) -> list[ChannelRow]:
     """Return the active channels whose connection a process should hold and none does."""
-    rows = [row for row in channels.choices() if channels.needs_holder(row)]
+    rows = [row for row in accounts.choices() if registry.needs_holder(row)]
     return [row for row in rows if held_connections.find(current_session(), row.id, now) is None]

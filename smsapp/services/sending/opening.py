@@ -14,7 +14,7 @@ from smsapp.domain.run import (
     RunState,
 )
 from smsapp.domain.sms_template import Purpose
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.contacts import audience
 from smsapp.services.sending import closing, drift, snapshot
 from smsapp.services.templates import approvals
@@ -39,7 +39,7 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
     run = current_session().get(Run, run_id, populate_existing=True)
     if run is None or run.state != RunState.OPEN:
         return False
-    adapter = channels.adapter(run.channel_id)
+    adapter = accounts.adapter(run.channel_id)
     with writing() as session:
         freezing.ensure_partition(session, run_id)
     try:

@@ -16,11 +16,10 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.optout import Confirmation
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.sms_template import Purpose, TemplateSnapshot, full_text, is_usable, variables
-from smsapp.services.channels import call_log, channels
+from smsapp.services.channels import account_calls, accounts, call_log, registry
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts.applying import TEST_REF
-from smsapp.services.sending import channel_tests
 from smsapp.services.templates import sms_templates
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import replies as store
@@ -49,7 +48,7 @@ def _fits(row: SmsTemplate | None, channel_id: int) -> bool:
 def choose(channel_id: int, template_id: int | None, actor: Actor, now: dt.datetime) -> None:
     """Confirm opt-outs with this template from now on; None: do not confirm. Raises Refusal for an unfit template."""
     with writing() as session:
-        channel = channels.locked(session, channel_id)
+        channel = accounts.locked(session, channel_id)
         template = session.get(SmsTemplate, template_id) if template_id is not None else None
         if template_id is not None and not _fits(template, channel_id):
             raise Refusal(Problem("confirmation_unfit", "template"))
@@ -86,10 +85,10 @@ def _send(opt_out_id: int, now: dt.datetime) -> bool:
         text = full_text(template.signature, template.text)
         facts = TemplateSnapshot(template.code, template.text, template.signature, (), False)
         message = OutboundMessage(f"{TEST_REF}{secrets.token_hex(8)}", entry.phone, text, ())
-        submission = SubmitRequest(facts, [message], channels.callback_url(row))
+        submission = SubmitRequest(facts, [message], accounts.callback_url(row))
         masked, channel_id = phone.mask(entry.phone), row.id
-    adapter = channels.new_adapter(channels.row(channel_id))
-    trial = channel_tests.send_one(adapter, submission)
+    adapter = registry.new_adapter(accounts.row(channel_id))
+    trial = account_calls.send_one(adapter, submission)
     ends = Confirmation.SENT if trial.ok else Confirmation.FAILED
     if trial.result is CallResult.OUTCOME_UNKNOWN:
         ends = Confirmation.UNCONFIRMED

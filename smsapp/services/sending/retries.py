@@ -11,13 +11,12 @@ from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import Conflict, NotFound
 from smsapp.domain.forecast import Forecast
 from smsapp.domain.run import HoldReason
-from smsapp.services.campaigns import campaigns
 from smsapp.services.contacts import audience
 from smsapp.services.contacts.audience import AudienceCounts
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.sending import opening, snapshot
 from smsapp.store import queue
-from smsapp.store.campaigns import campaigns as campaign_rows
+from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, lock_row, writing
@@ -52,7 +51,9 @@ class Review:
 
 def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
     """Return what a repeat of a run's failed messages would do; raises NotFound."""
-    campaign = campaigns.get(campaign_id)
+    campaign = campaigns.find(current_session(), campaign_id)
+    if campaign is None:
+        raise NotFound("campaign")
     run = current_session().get(Run, run_id, populate_existing=True)
     if run is None or run.campaign_id != campaign_id:
         raise NotFound("run")
@@ -81,13 +82,13 @@ def send_again(campaign_id: int, run_id: int, actor: Actor, now: dt.datetime) ->
     """
     with writing() as session:
         run = lock_row(session, Run, run_id)
-        campaign = campaign_rows.find(session, campaign_id)
+        campaign = campaigns.find(session, campaign_id)
         if run is None or campaign is None or run.campaign_id != campaign_id:
             raise NotFound("run")
         n = retries.remaining(session, [run_id]).get(run_id, 0)
         if run.finished_at is None or not n or campaign.channel_id is None:
             raise Conflict(status=campaign.status)
-        if not campaign_rows.move(session, campaign_id, Action.RETRY, next_due_at=None, failure=""):
+        if not campaigns.move(session, campaign_id, Action.RETRY, next_due_at=None, failure=""):
             raise Conflict(status=campaign.status)
         new_id = runs.add_run(session, campaign, now, now, repeats=run_id)
         if new_id is None:

@@ -21,7 +21,7 @@ from smsapp.domain.pace import Pace, faster
 from smsapp.domain.quiet import QuietHours
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.sms_template import TemplateSnapshot
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.sending import opening, unfinished
 from smsapp.services.sending.brake import Brake
 from smsapp.services.sending.slots import RateLimitedSlotQueue, SlotContext, SlotQueue
@@ -269,11 +269,11 @@ class RunRegistry:
         return ActiveRun(run.id, channel, template, snapshot.mapping, template.renderer(), hours, after_failures)
 
     def _add_channel(self, channel_id: int) -> ActiveChannel:
-        row = channels.row(channel_id)
-        adapter = channels.adapter(channel_id)
+        row = accounts.row(channel_id)
+        adapter = accounts.adapter(channel_id)
         brake = Brake(settings().BRAKE_AFTER)
         slots = self._slots(channel_id, adapter, row.rate) if row.rate else SlotQueue(adapter.max_concurrency)
-        channel = ActiveChannel(channel_id, adapter, row.rate, channels.callback_url(row), slots, brake, row.rate)
+        channel = ActiveChannel(channel_id, adapter, row.rate, accounts.callback_url(row), slots, brake, row.rate)
         self.channels[channel_id] = channel
         self._apply_paces(self.clock())
         return channel

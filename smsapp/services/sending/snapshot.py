@@ -9,7 +9,7 @@ from smsapp.domain import quiet
 from smsapp.domain.quiet import QuietHours
 from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.domain.sms_template import Purpose, variables
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.sms_templates import SmsTemplate
@@ -49,7 +49,7 @@ def _over(previous: RunSnapshot, template: SmsTemplate, channel: ChannelRow, ada
 
 def quiet_hours(template: SmsTemplate, channel: ChannelRow, zone: str) -> QuietHours | None:
     """Return the quiet hours in which a run would wait; None if its texts may leave at any time."""
-    between = _quiet_between(template, channel, channels.kinds()[channel.kind])
+    between = _quiet_between(template, channel, registry.kinds()[channel.kind])
     return quiet.read(*between, zone) if between else None
 
 

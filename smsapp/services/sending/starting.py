@@ -5,13 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
-import sqlalchemy as sa
-
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status
-from smsapp.domain.run import (
-    RunFailure,
-)
+from smsapp.domain.run import RunFailure
 from smsapp.domain.schedule import Schedule
 from smsapp.services.platform import clock
 from smsapp.store import queue
@@ -47,7 +43,7 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
             campaigns.move(session, campaign_id, Action.FAIL, failure=RunFailure.MISSED, next_due_at=None)
             return None
         if slot > now:
-            session.execute(sa.update(Campaign).where(Campaign.id == campaign_id).values(next_due_at=slot))
+            campaigns.set_due(session, campaign_id, slot)
             run_id = None
         elif campaigns.move(session, campaign_id, Action.START, next_due_at=None, failure=""):
             run_id = runs.add_run(session, campaign, slot, now)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from smsapp.domain.run import (
     RunState,
 )
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.store.db import current_session
 from smsapp.store.runs import claims, runs
 from smsapp.store.runs.runs import Run
@@ -19,7 +19,7 @@ def at_hand(channel_ids: Collection[int] | None) -> list[Run]:
     unfinished = runs.unfinished(current_session())
     if channel_ids is not None:
         return [run for run in unfinished if run.channel_id in channel_ids]
-    held_elsewhere = channels.held_elsewhere()
+    held_elsewhere = accounts.held_elsewhere()
     return [run for run in unfinished if run.channel_id not in held_elsewhere]
 
 

@@ -10,7 +10,6 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain import wording
@@ -20,7 +19,7 @@ from smsapp.domain.run import TEMPLATE_HOLDS, HoldReason, RunState
 from smsapp.domain.sms_template import Audit, full_text, is_usable, variables
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
-from smsapp.store import queue
+from smsapp.store import queue, sms_templates
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.runs import runs
@@ -174,12 +173,8 @@ def hold_running(session: Session, channel_id: int, now: dt.datetime) -> int:
 
     Otherwise the provider would refuse their next batches.
     """
-    query = sa.select(Run, Campaign, SmsTemplate).join(Campaign, Campaign.id == Run.campaign_id)
-    query = query.join(SmsTemplate, SmsTemplate.id == Campaign.template_id)
-    query = query.where(Run.finished_at.is_(None), Run.state == RunState.SENDING, Run.started_at.is_not(None))
-    query = query.where(Run.channel_id == channel_id, SmsTemplate.channel_id == channel_id)
     n = 0
-    for run, campaign, template in session.execute(query).all():
+    for run, campaign, template in sms_templates.being_sent(session, channel_id):
         its_own = run.snapshot.code == template.code
         reason = change(_words_of(run, campaign), template) if its_own else None
         if reason and runs.hold(session, run.id, reason, None, now, Run.state == RunState.SENDING):

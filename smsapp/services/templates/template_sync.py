@@ -23,11 +23,10 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.sms_template import LONGEST_NAME, Audit, Entry, Purpose, SyncFate, TemplateSource, entry
 from smsapp.domain.storable import storable
-from smsapp.services.channels import call_log, channels
+from smsapp.services.channels import account_calls, accounts, call_log, registry
+from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.sending import channel_tests
-from smsapp.services.sending.channel_tests import TestResult
 from smsapp.services.templates import approvals
 from smsapp.services.templates.sms_templates import added, differences, write
 from smsapp.store import sms_templates as store
@@ -90,14 +89,14 @@ class _Listed:
 def can(row: ChannelRow) -> bool:
     """Return whether this account's provider can be asked for its templates."""
     try:
-        return channels.adapter_of(row).lists_templates
+        return registry.adapter_of(row).lists_templates
     except Refusal:
         return False
 
 
 def able() -> list[ChannelRow]:
     """Return the active channels whose provider can be asked."""
-    return [row for row in channels.choices() if can(row)]
+    return [row for row in accounts.choices() if can(row)]
 
 
 def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
@@ -105,8 +104,8 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
 
     Runs being sent with a text that is not approved any more are held. Raises Refusal if the kind lists no templates.
     """
-    row = channels.row(channel_id)
-    adapter = channels.new_adapter(row)
+    row = accounts.row(channel_id)
+    adapter = registry.new_adapter(row)
     if not adapter.lists_templates:
         raise Refusal(Problem("channel_lists_no_templates"))
     listing = _Listed()
@@ -117,9 +116,9 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
             listing.signatures = await adapter.list_signatures(http)
         return TestResult(CallResult.OK)
 
-    trial = channel_tests.run_test(adapter, ask, SECONDS)
+    trial = account_calls.run_test(adapter, ask, SECONDS)
     with writing() as session:
-        channel = channels.locked(session, channel_id)
+        channel = accounts.locked(session, channel_id)
         call_log.note(session, channel_id, adapter, trial.call("templates"), now)
         if not trial.ok:
             code = call_log.scrubbed(trial.code, adapter)

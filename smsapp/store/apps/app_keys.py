@@ -167,3 +167,8 @@ def touch_keys(session: Session, keys: Collection[str], now: dt.datetime) -> Non
     """Update the last use of these keys, at most once a minute, to avoid a write for every request."""
     stale = sa.or_(AppKey.last_used_at.is_(None), AppKey.last_used_at < now - dt.timedelta(minutes=1))
     changed(session, sa.update(AppKey).where(AppKey.key.in_(keys), stale).values(last_used_at=now))
+
+
+def names(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """Return the names of these keys; of one that is gone there is none."""
+    return dict(iter(session.execute(sa.select(AppKey.id, AppKey.name).where(one_of(AppKey.id, ids)))))

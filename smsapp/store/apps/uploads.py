@@ -99,15 +99,15 @@ def waiting(most_bytes: int) -> list[Upload]:
     query = sa.select(*(UPLOAD.c[name] for name in ("id", "received_at", "records", "counted"))).where(
         UPLOAD.c.id > applied
     )
-    found: list[Upload] = []
+    rows: list[Upload] = []
     size = 0
     with inbox.engine().connect() as connection:
         for row in connection.execute(query.order_by(UPLOAD.c.id).limit(MOST_ROWS)):
-            found.append(Upload(*row))
+            rows.append(Upload(*row))
             size += len(row.records)
             if size >= most_bytes:
                 break
-    return found
+    return rows
 
 
 def only_reader(session: Session) -> bool:

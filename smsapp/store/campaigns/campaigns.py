@@ -142,3 +142,8 @@ def due_between(session: Session, since: dt.datetime, until: dt.datetime, limit:
         .limit(limit)
     )
     return session.scalars(statement).all()
+
+
+def set_due(session: Session, campaign_id: int, slot: dt.datetime) -> None:
+    """Let a waiting campaign be due at another slot."""
+    session.execute(sa.update(Campaign).where(Campaign.id == campaign_id).values(next_due_at=slot))

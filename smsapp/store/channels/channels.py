@@ -15,7 +15,7 @@ from smsapp.store.db import Base, UtcDateTime
 
 class ChannelRow(Base):
     """One configured account. Secrets are a Fernet token of a JSON object; they never leave
-    `services/channels/channels.py`."""
+    `services/channels/channel_secrets.py`."""
 
     __tablename__ = "channel"
 

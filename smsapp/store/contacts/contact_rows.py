@@ -37,8 +37,8 @@ def locks() -> bool:
 def lock_rows(session: Session, xwhos: Collection[str]) -> dict[str, HeldRow]:
     """Do as `lock`, with sources as they are stored."""
     if dialect() == "postgresql":
-        found = session.execute(_HELD_POSTGRESQL, {"xwhos": list(xwhos)})
-        return {xwho: (held, sources, anonymous, id_) for xwho, held, sources, anonymous, id_ in found}
+        rows = session.execute(_HELD_POSTGRESQL, {"xwhos": list(xwhos)})
+        return {xwho: (held, sources, anonymous, id_) for xwho, held, sources, anonymous, id_ in rows}
     # One text for each column: rows of the driver's take half as long again.
     columns = driver_of(session).execute(_HELD_SQLITE, (as_json(list(xwhos)),)).fetchone()
     people, *held, flags, ids = [orjson.loads(column or "[]") for column in columns]

@@ -9,7 +9,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -24,6 +24,8 @@ from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of
 
 K = TypeVar("K")
 V = TypeVar("V")
+ContactIds: TypeAlias = sa.Select[int]
+"""A query of contact ids, which a statement may contain."""
 Row = tuple[str, str, str]
 """User id, and as JSON: properties and phones."""
 
@@ -323,3 +325,20 @@ def _merge_postgresql(session: Session, rows: Sequence[Row], source: str, now: d
                 copy.write_row(row)
         cursor.execute(_MERGE_POSTGRESQL, (source, now, now))
         return sum(new for (new,) in cursor.fetchall())
+
+
+def all_ids() -> ContactIds:
+    """Return the query of all contacts."""
+    return sa.select(Contact.id)
+
+
+def count_up_to(session: Session, most: int) -> int:
+    """Return how many contacts there are; of more than `most`, no more are counted."""
+    return session.scalar(sa.select(sa.func.count()).select_from(all_ids().limit(most).subquery())) or 0
+
+
+def first_of(session: Session, contact_ids: ContactIds, most: int) -> list[tuple[int, str, dict[str, Any]]]:
+    """Return (id, user id, properties) of the first of these contacts in the order of ids."""
+    first = contact_ids.order_by(sa.literal_column("1")).limit(most)
+    query = sa.select(Contact.id, Contact.xwho, Contact.properties).where(Contact.id.in_(first)).order_by(Contact.id)
+    return [(id_, xwho, properties) for id_, xwho, properties in session.execute(query)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.import_state import ImportState
-from smsapp.store.db import Base, changed
+from smsapp.store.db import Base, changed, one_of
 
 BEGUN_NOT = (ImportState.RECEIVED, ImportState.UPLOADED)
 """States of files whose import has not been started."""
@@ -140,3 +140,8 @@ def abandoned_uploads(session: Session, before: dt.datetime) -> list[Import]:
     """Return imports that were uploaded before that moment and never started."""
     query = sa.select(Import).where(Import.state.in_(BEGUN_NOT), Import.created_at < before)
     return list(session.scalars(query))
+
+
+def file_names(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """Return the names of these imports' files; of one that is gone there is none."""
+    return dict(iter(session.execute(sa.select(Import.id, Import.file_name).where(one_of(Import.id, ids)))))

@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from smsapp.domain import segment as rules
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Match, Operator
-from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.contacts import Contact, ContactIds
 from smsapp.store.contacts.property_values import Truth, Values, property_values
 from smsapp.store.db import holds
 from smsapp.store.settings import settings
 
 
-def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
+def matching(rule: Group, now: dt.datetime) -> ContactIds:
     """Return the select of the ids of contacts that match this rule as of `now` (aware)."""
     local = now.astimezone(ZoneInfo(settings().DEFAULT_ZONE)).replace(tzinfo=None)
     query = sa.select(Contact.id)

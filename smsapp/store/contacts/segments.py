@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.domain import segment_reader
 from smsapp.domain.segment import Kind
 from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
+from smsapp.store.contacts.contacts import ContactIds
 from smsapp.store.contacts.segment_rules import matching
 from smsapp.store.db import Base, BigId, changed
 from smsapp.store.users import User
@@ -46,7 +47,7 @@ def name_of(session: Session, segment_id: int | None) -> str:
     return session.scalar(sa.select(Segment.name).where(Segment.id == segment_id)) or ""
 
 
-def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
+def members(segment: Segment, now: dt.datetime) -> ContactIds:
     """Return the select of the segment's contact ids: by the rule as of `now` if dynamic, else the stored members.
 
     Raises Refusal if the stored rule cannot be read.
@@ -56,12 +57,13 @@ def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
     return sa.select(SegmentMember.contact_id).where(SegmentMember.segment_id == segment.id)
 
 
-def counting(query: sa.Select[int]) -> sa.Select[int]:
-    """Return the select that counts these ids, without a subquery."""
-    return query.with_only_columns(sa.func.count(), maintain_column_froms=True)
+def count(session: Session, contact_ids: ContactIds) -> int:
+    """Return how many contacts these are, counted without a subquery."""
+    counting = contact_ids.with_only_columns(sa.func.count(), maintain_column_froms=True)
+    return session.execute(counting).scalar_one()
 
 
-def fill(session: Session, segment_id: int, query: sa.Select[int]) -> int:
+def fill(session: Session, segment_id: int, query: ContactIds) -> int:
     """Replace the members of a static segment by these contacts; return how many there are."""
     empty(session, segment_id)
     rows = query.add_columns(sa.literal(segment_id, sa.Integer()))
@@ -136,3 +138,21 @@ def uses(session: Session, segment_id: int, limit: int = 20) -> list[Use]:
         .limit(limit)
     )
     return [Use(*row) for row in session.execute(query)]
+
+
+def all_segments(session: Session) -> list[Segment]:
+    """Return all segments in the order of their names."""
+    return list(session.scalars(sa.select(Segment).order_by(Segment.name)))
+
+
+def by_name(session: Session, name: str) -> Segment | None:
+    """Return the segment of this name."""
+    return session.scalar(sa.select(Segment).where(Segment.name == name))
+
+
+def is_taken(session: Session, name: str, own_id: int | None) -> bool:
+    """Return whether a segment other than `own_id` has this name."""
+    query = sa.select(Segment.id).where(Segment.name == name)
+    if own_id is not None:
+        query = query.where(Segment.id != own_id)
+    return session.scalar(query) is not None

@@ -12,9 +12,9 @@ from smsapp import store
 from smsapp.store import schema
 from smsapp.store.db import BigId, Json, UtcDateTime
 
-for found in pkgutil.walk_packages(store.__path__, "smsapp.store."):
-    if not found.ispkg and ".migrations" not in found.name:
-        importlib.import_module(found.name)
+for module in pkgutil.walk_packages(store.__path__, "smsapp.store."):
+    if not module.ispkg and ".migrations" not in module.name:
+        importlib.import_module(module.name)
 
 
 def render_item(kind: str, item: object, _context: object) -> str | bool:

@@ -20,6 +20,11 @@ def run_funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
     return _funnels(session, Run.id, Run.id.in_(run_ids))
 
 
+def newest_funnels(session: Session, most: int) -> dict[int, Funnel]:
+    """Return the funnels of the newest runs."""
+    return run_funnels(session, session.scalars(sa.select(Run.id).order_by(Run.id.desc()).limit(most)).all())
+
+
 def campaign_funnels(session: Session, campaign_ids: Sequence[int]) -> dict[int, Funnel]:
     """Return {campaign id: funnel}, all runs added up; campaigns without a run are left out.
 

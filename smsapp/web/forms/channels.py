@@ -28,8 +28,8 @@ from smsapp.domain.numbering import SPECIAL
 from smsapp.domain.sms_template import variables
 from smsapp.labels.channels import CLASSES
 from smsapp.labels.segments import property_name
-from smsapp.services.channels import channels
-from smsapp.services.channels.channels import Wanted
+from smsapp.services.channels import accounts
+from smsapp.services.channels.validation import Wanted
 from smsapp.services.contacts import contacts
 from smsapp.services.sending import channel_tests
 from smsapp.services.sending.channel_tests import TestText
@@ -101,7 +101,7 @@ def channel_form(kind: type[Channel], stored_secrets: Collection[str] = (), **va
     fields = {setting.name: _field(setting, setting.name in stored_secrets) for setting in kind.settings}
     form: ChannelForm = type("KindForm", (ChannelForm,), fields)(data=values)
     labels = {row.name: row.label for row in contacts.catalogue()}
-    choices = [(name, property_name(name, labels.get(name, ""))) for name in channels.phone_choices()]
+    choices = [(name, property_name(name, labels.get(name, ""))) for name in accounts.phone_choices()]
     form.phone_property.choices = choices
     return form
 
