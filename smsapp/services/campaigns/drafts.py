@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain import campaign as rules
@@ -141,7 +140,7 @@ def refuse_unfit(session: Session, draft: Draft) -> None:
     for name, row_id in draft.choices.items():
         place = name.removeprefix("second_")
         table = CHOICE_TABLES[place]
-        if row_id is not None and session.scalar(sa.select(table.id).where(table.id == row_id)) is None:
+        if row_id is not None and session.get(table, row_id) is None:
             problems.append(Problem(f"{place}_gone", place))
     if not schedules.known_zone(draft.schedule.zone):
         problems.append(Problem("zone_unknown", "schedule", {"zone": draft.schedule.zone}))
