@@ -36,6 +36,7 @@ from smsapp.channels.types import (
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
+from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import channels as service
 from smsapp.services.receipts import callback_inbox, consumer, unmatched_retry
@@ -370,7 +371,7 @@ class HttpContract(Contract):
                 slot=now,
                 state=RunState.DONE,
                 channel_id=channel_id,
-                template={},
+                snapshot=RunSnapshot(),
                 opened_at=now,
             )
         )

@@ -93,7 +93,7 @@ def config(request: pytest.FixtureRequest, node_smsc: NodeSmsc) -> Config:
 def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
     app: Flask, node_smsc: NodeSmsc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held_connections, "LOOK", 0.05)
+    monkeypatch.setattr(held_connections, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(Smpp, "back_off", (0.1,))
     # given a channel, 2,000 people of whom twenty each end in the same two digits, and a text of two parts for all
     ids = "same" if node_smsc.base == 10 else "dec-hex"

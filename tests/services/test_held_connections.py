@@ -165,7 +165,7 @@ def test_a_campaign_leaves_over_the_held_connection_and_its_receipts_come_back(a
 def test_the_process_holds_sends_and_leaves_everything_in_order_when_it_is_stopped(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held_connections, "LOOK", 0.01)
+    monkeypatch.setattr(held_connections, "POLL_SECONDS", 0.01)
 
     async def story() -> None:
         async with smsc(delivers) as server:

@@ -13,6 +13,7 @@ from smsapp.channels.types import Reply as Incoming
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
+from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.services.channels import channels
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform.audit_log import Actor
@@ -73,7 +74,14 @@ def sent(
     """A campaign whose run wrote to this number."""
     campaign = builders.campaign(channel_id=channel.id, name=name)
     run = builders.kept(
-        Run(campaign_id=campaign.id, slot=at, state=RunState.DONE, channel_id=channel.id, template={}, opened_at=at)
+        Run(
+            campaign_id=campaign.id,
+            slot=at,
+            state=RunState.DONE,
+            channel_id=channel.id,
+            snapshot=RunSnapshot(),
+            opened_at=at,
+        )
     )
     ensure_partition(current_session(), run.id)
     builders.kept(Message(run_id=run.id, seq=1, contact_id=1, phone=phone, status=status))
