@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from openpyxl.worksheet.worksheet import Worksheet
 
-from smsapp.domain import columns
+from smsapp.domain import layout
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.import_state import ImportState
@@ -253,7 +253,7 @@ def test_a_file_may_not_bring_more_properties_than_there_may_be(
     row = upload(b"id,a,b\nu1,1,2\n", now)
     seen = imports.preview(row)
     imports.start(row.id, imports.layout_of(seen.guesses, seen.header), imports.UNCHANGED, BY, now)
-    for module in (columns, property_catalogue):
+    for module in (layout, property_catalogue):
         monkeypatch.setattr(module, "MAX_CATALOGUE", 3)
     with pytest.raises(Refusal) as refusal:
         bring("id,c,d\nu1,1,2\n")
