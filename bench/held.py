@@ -149,7 +149,7 @@ def measure(app: Flask, where: str, window: int, delay: float, pairs: int) -> No
             "address": address, "system_id": SYSTEM_ID, "password": PASSWORD, "source": "10690001",
             "window": str(window),
         }  # fmt: skip
-        channel_id = accounts.create("smpp", validation.Wanted(f"SMSC {delay}", values), BY, clock.now())
+        channel_id = accounts.create("smpp", validation.ChannelFields(f"SMSC {delay}", values), BY, clock.now())
         small, large = [], []
         for _ in range(pairs):
             small.append(send(app, channel_id))

@@ -105,7 +105,7 @@ def channel_of(gateway: Kannel) -> ChannelRow:
     values = {setting.name: setting.default for setting in Gateway.settings} | dict(KANNEL.values)
     values |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER, "max_concurrency": str(IN_FLIGHT)}
     values = {name: value.replace("http://127.0.0.1:13013", gateway.url) for name, value in values.items()}
-    fields = validation.Wanted("Kannel", values, quiet_from="00:00", quiet_until="00:00")
+    fields = validation.ChannelFields("Kannel", values, quiet_from="00:00", quiet_until="00:00")
     return accounts.row(accounts.create("gateway", fields, Actor("bench"), clock.now()))
 
 

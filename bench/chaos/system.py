@@ -226,7 +226,7 @@ class System:
             "timeout": "10",
             "max_concurrency": str(in_flight),
         }
-        fields = validation.Wanted(name, values, rate=rate)
+        fields = validation.ChannelFields(name, values, rate=rate)
         return accounts.create("gateway", fields, Actor("chaos"), clock.now())
 
     def counts(self, run_ids: list[int]) -> dict[str, Any]:

@@ -37,17 +37,17 @@ def _fail(refusal: Refusal) -> click.ClickException:
     return failure(" ".join(sentence(problem) for problem in refusal.problems))
 
 
-def _told(trial: TestResult) -> str:
+def _result_line(trial: TestResult) -> str:
     return told(trial.result, trial.outcome, trial.code, trial.provider_ref)
 
 
 def _show(trial: TestResult, good: str) -> None:
     if not trial.ok:
-        raise failure(_told(trial))
+        raise failure(_result_line(trial))
     echo(f"{good} ({trial.seconds:.1f} s)")
 
 
-def _known(row: ChannelRow) -> Iterator[str]:
+def _facts(row: ChannelRow) -> Iterator[str]:
     """Yield the essentials of the channel's page, a line each."""
     health, pace = channel_health.health(row.id, clock.now()), channel_health.pace(row, clock.now())
     success = health.last_success.astimezone().isoformat(" ", "seconds") if health.last_success else "none in 30 days"
@@ -91,7 +91,7 @@ def check(name: str) -> None:
     """
     try:
         row = accounts.by_name(name)
-        lines = list(_known(row))  # before this check, which would count as one of the calls
+        lines = list(_facts(row))  # before this check, which would count as one of the calls
         trial = channel_tests.test_credentials(row.id, BY, clock.now())
         if registry.tells_balance(row):
             channel_tests.ask_balance(row.id, clock.now())
@@ -129,7 +129,7 @@ def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, 
         trial = channel_tests.test_send(row.id, phone, trial_text, BY, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None
-    _show(trial, _told(trial))
+    _show(trial, _result_line(trial))
 
 
 def _template(row: ChannelRow, code: str, values: tuple[str, ...]) -> TestText:

@@ -92,7 +92,7 @@ def _import(
     dry_run: bool,
 ) -> None:
     preview = imports.look(file, choice)
-    guesses = _chosen(preview, id_column, phone_column, maps)
+    guesses = _layout_guesses(preview, id_column, phone_column, maps)
     layout = imports.layout_of(guesses, preview.header)
     for i, guess in enumerate(guesses):
         echo(f"{preview.header[i] or i + 1}: {_meaning(guess)}", err=True)
@@ -147,7 +147,9 @@ def _moving(bar: Any) -> Callable[[ImportRow | Tally], None]:
     return move
 
 
-def _chosen(preview: Preview, id_column: str | None, phone_column: str | None, maps: tuple[str, ...]) -> list[Guess]:
+def _layout_guesses(
+    preview: Preview, id_column: str | None, phone_column: str | None, maps: tuple[str, ...]
+) -> list[Guess]:
     """Return the guesses with what the options say instead."""
     guesses = list(preview.guesses)
     named = {word for word in (id_column, phone_column) if word}

@@ -26,7 +26,7 @@ def list_(key: str, name: str) -> None:
 
     Example: flask proposals list --property city
     """
-    for row in proposals.page(_chosen(key, name)).rows:
+    for row in proposals.page(_filter(key, name)).rows:
         proposal = row.proposal
         moment = proposal.at.isoformat(timespec="minutes")
         echo(f"{proposal.id:8}  {moment}  {proposal.name:24}  {row.key.name:24}  {row.contact.xwho}")
@@ -40,7 +40,7 @@ def accept(key: str, name: str) -> None:
 
     Example: flask proposals accept --property city
     """
-    filters = _chosen(key, name)
+    filters = _filter(key, name)
     result = proposals.accept_all(filters, proposals.latest(filters), ACTOR, clock.now())
     echo(f"{result.accepted} accepted, {result.overtaken} changed meanwhile, {result.dropped} without purpose")
 
@@ -53,11 +53,11 @@ def reject(key: str, name: str) -> None:
 
     Example: flask proposals reject --key 5f2b7c9e...
     """
-    filters = _chosen(key, name)
+    filters = _filter(key, name)
     echo(f"{proposals.reject_all(filters, proposals.latest(filters), ACTOR, clock.now())} rejected")
 
 
-def _chosen(key: str, name: str) -> Chosen:
+def _filter(key: str, name: str) -> Chosen:
     try:
         return Chosen(app_keys.key_of(key).id if key else None, name)
     except Refusal as refusal:

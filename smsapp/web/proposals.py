@@ -63,7 +63,7 @@ def decide() -> Response:
     if not ids:
         flash(_("Choose at least one change."), "warning")
     elif request.form.get("do") == "accept":
-        _tell(proposals.accept(ids, by, now))
+        _flash_result(proposals.accept(ids, by, now))
     elif request.form.get("do") == "reject":
         _tell_rejected(proposals.reject(ids, by, now))
     return see_other(url_for(".index", **_address(_filters())))
@@ -79,7 +79,7 @@ def decide_all() -> Response:
     if request.method == "POST":
         by, now = guard.actor(), clock.now()
         if accepting:
-            _tell(proposals.accept_all(filters, until, by, now))
+            _flash_result(proposals.accept_all(filters, until, by, now))
         else:
             _tell_rejected(proposals.reject_all(filters, until, by, now))
         return see_other(url_for(".index"))
@@ -93,7 +93,7 @@ def decide_all() -> Response:
     )
 
 
-def _tell(result: Decided) -> None:
+def _flash_result(result: Decided) -> None:
     if result.accepted:
         flash(ngettext("%(num)s change was accepted.", "%(num)s changes were accepted.", result.accepted), "success")
     if result.overtaken:

@@ -21,7 +21,7 @@ bp = Blueprint("unmatched", __name__, url_prefix="/receipts/unmatched")
 @bp.get("/")
 def index() -> Response:
     """List unmatched receipts, newest first."""
-    return _listed(request.args.get("channel", type=inputs.id_), "", request.args.get("before", type=inputs.long_id))
+    return _list(request.args.get("channel", type=inputs.id_), "", request.args.get("before", type=inputs.long_id))
 
 
 @bp.post("/")
@@ -30,10 +30,10 @@ def search() -> Response:
     """List those of a channel, or with exactly this reference of ours or provider's id."""
     fields = request.form
     ref = fields.get("q", "").strip()
-    return _listed(fields.get("channel", type=inputs.id_), ref, fields.get("before", type=inputs.long_id))
+    return _list(fields.get("channel", type=inputs.id_), ref, fields.get("before", type=inputs.long_id))
 
 
-def _listed(channel_id: int | None, ref: str, before: int | None) -> Response:
+def _list(channel_id: int | None, ref: str, before: int | None) -> Response:
     now = clock.now()
     listing = unmatched.listing(channel_id=channel_id, ref=ref, before=before)
     channel_rows = accounts.everything()

@@ -17,7 +17,7 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain.errors import Refusal
 from smsapp.services.channels import accounts, registry
-from smsapp.services.channels.validation import Wanted
+from smsapp.services.channels.validation import ChannelFields
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import channel_tests
@@ -98,7 +98,7 @@ class MessageTestContract(ABC):
     def row(self, server: Provider) -> ChannelRow:
         defaults = {setting.name: setting.default for setting in registry.kinds()[self.kind].settings}
         values = defaults | self.settings(server.url)
-        return accounts.row(accounts.create(self.kind, Wanted("云通道", values), BY, clock.now()))
+        return accounts.row(accounts.create(self.kind, ChannelFields("云通道", values), BY, clock.now()))
 
     @pytest.fixture
     def template(self, row: ChannelRow) -> SmsTemplate:

@@ -79,7 +79,7 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
         values = {setting.name: setting.default for setting in Gateway.settings} | dict(KANNEL.values)
         values |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER}
         values = {name: value.replace("http://127.0.0.1:13013", kannel.url) for name, value in values.items()}
-        channel_settings = validation.Wanted("Kannel", values)
+        channel_settings = validation.ChannelFields("Kannel", values)
         channel_id = accounts.create("gateway", channel_settings, Actor("test"), clock.now())
         template = builders.template(channel_id, text=TEXT, purpose="notification")
         mapping = {"name": {"property": "name", "fallback": None}}

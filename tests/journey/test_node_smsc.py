@@ -107,7 +107,7 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
         "timeout": "4",
         "ids": ids,
     }
-    channel_id = accounts.create("smpp", validation.Wanted("SMSC", values), Actor("test"), clock.now())
+    channel_id = accounts.create("smpp", validation.ChannelFields("SMSC", values), Actor("test"), clock.now())
     builders.contacts(PEOPLE)
     template = builders.template(channel_id, text=text, purpose="notification")
     _, run_id = confirmed(clock.now(), channel_id=channel_id, template_id=template.id, mapping={})

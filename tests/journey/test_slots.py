@@ -81,7 +81,7 @@ def daily_campaign(sink: Sink) -> tuple[int, dt.datetime]:
         "plain_http": "1",
         "max_concurrency": "4",
     }
-    channel = accounts.create("gateway", validation.Wanted("计数的服务商", values), Actor("test"), clock.now())
+    channel = accounts.create("gateway", validation.ChannelFields("计数的服务商", values), Actor("test"), clock.now())
     template = builders.template(channel)
     first = (clock.now() + dt.timedelta(days=1)).date()
     schedule = Schedule(Kind.DAILY, "UTC", dt.time(10), first, first + dt.timedelta(days=DAYS - 1))

@@ -130,7 +130,7 @@ def test_a_campaign_whose_template_is_withdrawn_before_its_slot_is_held_and_sent
     account = Account()
     with serving(account) as url:
         # given a channel whose provider listed one template, and a campaign confirmed with it
-        channel_settings = validation.Wanted("云通道", values(url), quiet_from="00:00", quiet_until="00:00")
+        channel_settings = validation.ChannelFields("云通道", values(url), quiet_from="00:00", quiet_until="00:00")
         channel_id = accounts.create(kind().kind, channel_settings, ACTOR, clock.now)
         assert template_sync.sync(channel_id, ACTOR, clock.now).counts[SyncFate.ADDED] == 1
         template = sms_templates.choices(channel_id)[0]

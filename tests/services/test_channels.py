@@ -17,7 +17,7 @@ from smsapp.channels.contract import Channel
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.services.channels import account_calls, accounts, channel_secrets, phone_properties, registry
-from smsapp.services.channels.validation import Wanted
+from smsapp.services.channels.validation import ChannelFields
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
@@ -37,8 +37,8 @@ GATEWAY = {setting.name: setting.default for setting in registry.kinds()["gatewa
 }
 
 
-def wanted(name: str = "演练", **given: Any) -> Wanted:
-    return Wanted(**({"name": name, "values": VALUES} | given))
+def wanted(name: str = "演练", **given: Any) -> ChannelFields:
+    return ChannelFields(**({"name": name, "values": VALUES} | given))
 
 
 def refused(**given: Any) -> dict[str, str]:

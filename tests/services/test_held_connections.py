@@ -57,10 +57,10 @@ def config(config: Config, monkeypatch: pytest.MonkeyPatch) -> Config:
     return Config.read({}, **{**vars(config), "ALLOWED_PRIVATE_HOSTS": HERE})
 
 
-def wanted(server: Smsc, **values: str) -> validation.Wanted:
+def wanted(server: Smsc, **values: str) -> validation.ChannelFields:
     known = {setting.name: setting.default for setting in Smpp.settings}
     given = {"address": server.address, "system_id": SYSTEM_ID, "password": PASSWORD, "source": "10690001"}
-    return validation.Wanted("SMSC", known | given | values)
+    return validation.ChannelFields("SMSC", known | given | values)
 
 
 def channel(server: Smsc, clock: FakeClock, **values: str) -> int:
@@ -430,7 +430,7 @@ def test_what_people_change_is_followed(app: Flask, clock: FakeClock) -> None:
             await here.look()
             await server.until(lambda: len(server.binds) == 3 and len(server.links) == 2)
             # and renamed, which is no reason to connect anew
-            renamed = validation.Wanted("Other", wanted(server, connections="2").values)
+            renamed = validation.ChannelFields("Other", wanted(server, connections="2").values)
             accounts.edit(channel_id, renamed, BY, clock.now)
             await here.look()
             assert len(server.binds) == 3
@@ -494,7 +494,7 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
 def test_secrets_are_typed_again_for_another_host(app: Flask, clock: FakeClock) -> None:
     server = Smsc(delivers, address="smpps://smpp.example.com:2776")
     channel_id = channel(server, clock)
-    moved = validation.Wanted("SMSC", wanted(server, address="smpps://evil.example:2776", password="").values)
+    moved = validation.ChannelFields("SMSC", wanted(server, address="smpps://evil.example:2776", password="").values)
     with pytest.raises(Refusal) as refused:
         accounts.edit(channel_id, moved, BY, clock.now + dt.timedelta(seconds=1))
     assert [problem.code for problem in refused.value.problems] == ["secret_again"]

@@ -77,7 +77,7 @@ def test_processes_count_together(app: Flask, key: AppKey, now: dt.datetime) -> 
         another_process(app)
         codes.append(upload(app, key, now, "u", what="$pageview").code)
         look(app)
-        app.extensions[uploads.EXTENSION].meter._look(force=False)
+        app.extensions[uploads.EXTENSION].meter._refresh(force=False)
     assert codes.count(429) >= 1
     another_process(app)
     upload(app, key, now, "u", what="$pageview")
@@ -128,7 +128,7 @@ def test_what_a_key_has_used_is_shown(app: Flask, key: AppKey, now: dt.datetime)
     look(app)
     upload(app, key, now, "a")
     look(app)
-    app.extensions[uploads.EXTENSION].meter._look(force=False)
+    app.extensions[uploads.EXTENSION].meter._refresh(force=False)
     used = {usage.measure: (usage.used, usage.limit) for usage in quotas.usage(key.id, KeyKind.BROWSER, now)}
     assert used[Measure.REQUESTS] == (2, 5)
     assert used[Measure.RECORDS] == (3, 10)
@@ -165,7 +165,7 @@ def test_a_large_request_looks_at_the_shared_counters_once_a_limit_is_near(
     monkeypatch.setattr(stored_quotas, "add", counted)
     assert upload(app, key, now, *hundred).code == 200
     look(app)
-    app.extensions[uploads.EXTENSION].meter._look(force=False)
+    app.extensions[uploads.EXTENSION].meter._refresh(force=False)
     looks.clear()
 
     # when this process goes on, its half of the other 900 can be nobody else's
@@ -177,7 +177,7 @@ def test_a_large_request_looks_at_the_shared_counters_once_a_limit_is_near(
     # then beyond it each request looks first, until it is known that nothing is left; what others have brought counts
     another_process(app)
     assert [upload(app, key, now, *hundred).code for _ in range(3)] == [200] * 3
-    app.extensions[uploads.EXTENSION].meter._look(force=True)
+    app.extensions[uploads.EXTENSION].meter._refresh(force=True)
     app.extensions[uploads.EXTENSION].meter = meter
     looks.clear()
     assert [upload(app, key, now, *hundred).code for _ in range(4)] == [200, 200, 429, 429]
@@ -193,7 +193,7 @@ def test_a_key_that_this_process_has_not_met_is_looked_up_first(app: Flask, key:
     another_process(app)
     assert upload(app, key, now, *"abcdefghij").code == 200
     look(app)
-    app.extensions[uploads.EXTENSION].meter._look(force=False)
+    app.extensions[uploads.EXTENSION].meter._refresh(force=False)
     app.extensions[uploads.EXTENSION] = here
     # then a large request is refused
     assert upload(app, key, now, *[f"u{n}" for n in range(100)]).code == 429

@@ -12,7 +12,7 @@ from flask import Flask
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
 from smsapp.services.campaigns import campaign_review, same_text
-from smsapp.services.campaigns.same_text import Again
+from smsapp.services.campaigns.same_text import RepeatedText
 from smsapp.services.contacts import audience
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
@@ -36,7 +36,7 @@ class World:
         over = {"state": RunState.DONE, "verdict": "sent", "finished_at": slot, "snapshot": self.snapshot}
         return ledgers.run(campaign, lots, {}, slot, **(over | given))
 
-    def again(self) -> Again | None:
+    def again(self) -> RepeatedText | None:
         draft = self.draft
         assert draft.segment_id is not None
         chosen = audience.describe(draft.segment_id, draft.channel_id, draft.template_id, draft.mapping, NOW)

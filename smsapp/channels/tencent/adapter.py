@@ -192,7 +192,7 @@ class Tencent(Channel):
             timeout=self._timeout,
         )
 
-    async def _ask(self, action: str, values: Mapping[str, Any], http: HttpClient) -> tuple[dict[str, Any], bytes]:
+    async def _request(self, action: str, values: Mapping[str, Any], http: HttpClient) -> tuple[dict[str, Any], bytes]:
         """Return the response of a call that is not about messages, and its raw body; raises ChannelError."""
         answer = await self._call(action, values, http)
         response = _response(answer)
@@ -208,7 +208,7 @@ class Tencent(Channel):
     async def balance(self, http: HttpClient) -> Balance:
         """Return how many messages are left in the packages of the application."""
         today = dt.datetime.fromtimestamp(self.clock(), carrier.CHINA)
-        response, _ = await self._ask(
+        response, _ = await self._request(
             "SmsPackagesStatistics",
             {
                 "SmsSdkAppId": self._app_id,
@@ -244,7 +244,7 @@ class Tencent(Channel):
         for international in (0, 1):
             for page in range(PAGES + 1):
                 values = {"International": international, "Limit": PAGE, "Offset": page * PAGE}
-                items = (await self._ask(action, values, http))[0].get(name)
+                items = (await self._request(action, values, http))[0].get(name)
                 if not isinstance(items, list) or page == PAGES:
                     raise unreadable()
                 all_items += items
@@ -261,7 +261,7 @@ class Tencent(Channel):
             ("PullSmsReplyStatus", "PullSmsReplyStatusSet"),
         ):
             for _ in range(PAGES):
-                response, body = await self._ask(action, {"SmsSdkAppId": self._app_id, "Limit": PAGE}, http)
+                response, body = await self._request(action, {"SmsSdkAppId": self._app_id, "Limit": PAGE}, http)
                 items = response.get(name)
                 if not isinstance(items, list):
                     raise unreadable()
@@ -280,7 +280,7 @@ class Tencent(Channel):
             since, until = (int(at.timestamp()) for at in (pending.since, pending.until))
             values = {"SmsSdkAppId": self._app_id, "PhoneNumber": pending.message.phone, "Offset": 0, "Limit": PAGE}
             values |= {"BeginTime": since, "EndTime": until}
-            response, _ = await self._ask("PullSmsSendStatusByPhoneNumber", values, http)
+            response, _ = await self._request("PullSmsSendStatusByPhoneNumber", values, http)
             items = read_items({"Response": response})
             receipts += [replace(item, ref=pending.message.ref) for item in items if isinstance(item, Receipt)]
         return receipts

@@ -107,7 +107,7 @@ def read_records(
         try:
             if BROKEN in record:
                 raise Unfit(Reason.BROKEN)
-            asked = gate.operation(_laid(record, known, meant), key, known)
+            asked = gate.operation(_with_known_names(record, known, meant), key, known)
         except Unfit as unfit:
             refuse(read, record, unfit, key)
             continue
@@ -127,7 +127,9 @@ def read_records(
     return read
 
 
-def _laid(record: dict[str, Any], known: Mapping[str, Type], meant: dict[str, str | None]) -> dict[str, Any]:
+def _with_known_names(
+    record: dict[str, Any], known: Mapping[str, Type], meant: dict[str, str | None]
+) -> dict[str, Any]:
     """Return the record with each new name that means a known property under that property's name.
 
     `meant` remembers what names mean; it begins with those of properties that were merged into others.

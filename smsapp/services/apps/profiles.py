@@ -87,7 +87,7 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
             read = read.again(anew, plain=PlainSets())
         if read.wanted:
             _apply(session, read, now)
-        _tell(session, read, now)
+        _report_losses(session, read, now)
         if read.keys:
             app_keys.touch_keys(session, read.keys, now)
     created = read.report.created
@@ -288,7 +288,7 @@ def _write(session: Session, change: _Change, now: dt.datetime) -> None:
     contacts.remove(session, before.keys() - change.held.keys() - change.gone.keys())
 
 
-def _tell(session: Session, read: Reading, now: dt.datetime) -> None:
+def _report_losses(session: Session, read: Reading, now: dt.datetime) -> None:
     """Keep what was refused or left out, with the reason."""
     report = read.report
     for asked, key, record in read.wanted:

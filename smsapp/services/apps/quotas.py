@@ -96,7 +96,7 @@ class Meter:
             self._seconds.update((name, windows[measure][1]) for measure, name in names.items())
             is_large = amounts.get(Measure.RECORDS, 0) >= LARGE
             force = is_large and not all(self._is_far(name, amounts.get(m, 0), limits[m]) for m, name in names.items())
-        self._look(force=force)
+        self._refresh(force=force)
         with self._lock:
             for measure, limit in limits.items():
                 name = names[measure]
@@ -115,7 +115,7 @@ class Meter:
             return False
         return self._own[name] + wanted <= (limit - self._shared[name]) // settings().WEB_WORKERS
 
-    def _look(self, *, force: bool) -> None:
+    def _refresh(self, *, force: bool) -> None:
         """Add what this process has counted to the shared counters, and read them, if it is time."""
         if not (force and not self._is_alone) and time.monotonic() < self._look_at:
             return

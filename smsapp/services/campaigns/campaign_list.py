@@ -110,7 +110,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Ahead:
+class UpcomingSlots:
     """One fire within the next hours."""
 
     campaign: Campaign
@@ -127,7 +127,7 @@ class Listing:
     older: int
     """The campaign after which the next page begins, or 0."""
     counts: Mapping[tuple[bool, str], int]
-    ahead: Sequence[Ahead]
+    ahead: Sequence[UpcomingSlots]
     more_ahead: bool
     refresh: int | None
     """Seconds until the list reloads; None while nothing can change by itself."""
@@ -187,15 +187,15 @@ def lines(ids: Sequence[int]) -> list[Line]:
     return result
 
 
-def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[Ahead]:
+def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[UpcomingSlots]:
     """Return the first `most` fires of waiting campaigns within the span; those that should have begun come first."""
-    fires: list[Ahead] = []
+    fires: list[UpcomingSlots] = []
     # The earliest fires belong to the campaigns that are due first, so at most `most` campaigns are read.
     for campaign in due_between(current_session(), now - OVERDUE, now + span, most):
         if campaign.next_due_at is not None:
             schedule = Schedule.from_json(campaign.schedule)
             before = campaign.next_due_at - dt.timedelta(seconds=1)
-            fires.extend(Ahead(campaign, fire) for fire in schedules.fires_until(schedule, before, now + span))
+            fires.extend(UpcomingSlots(campaign, fire) for fire in schedules.fires_until(schedule, before, now + span))
     return sorted(fires, key=lambda entry: (entry.fire.at, entry.campaign.id))[:most]
 
 

@@ -15,7 +15,7 @@ from smsapp.domain.schedule import Kind
 from smsapp.domain.sms_template import Purpose
 from smsapp.services.campaigns import campaigns, drafts, same_text, variables
 from smsapp.services.campaigns.draft_preview import DraftPreview
-from smsapp.services.campaigns.same_text import Again
+from smsapp.services.campaigns.same_text import RepeatedText
 from smsapp.services.campaigns.variables import NotableValues
 from smsapp.services.sending import snapshot
 from smsapp.store.campaigns.campaigns import Campaign, due_between
@@ -46,7 +46,7 @@ class Review(DraftPreview):
         return [*audience_problems, *again, *low, *_text_warnings(self.template), *self._time_warnings()]
 
     @cached_property
-    def again(self) -> Again | None:
+    def again(self) -> RepeatedText | None:
         """The people of the audience who were sent this same text recently; None if there are none."""
         if self.template is None or self.counts is None or self.letters is None:
             return None

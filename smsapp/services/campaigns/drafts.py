@@ -67,7 +67,7 @@ def create(draft: Draft, actor: Actor, now: dt.datetime) -> int:
 def save(campaign_id: int, version: int, draft: Draft, actor: Actor, now: dt.datetime) -> int:
     """Store the edit that began from `version` and return the new version.
 
-    Raises EditConflict if somebody else saved something different meanwhile, Outrun if it is no draft any more.
+    Raises EditConflict if somebody else saved something different meanwhile, Conflict if it is no draft any more.
     """
     with writing() as session:
         campaign = require_campaign(session, campaign_id)

@@ -19,7 +19,7 @@ MOST_ASKED = 20_000
 
 
 @dataclass(frozen=True)
-class Again:
+class RepeatedText:
     """People of an audience who were sent the same text recently."""
 
     n: int
@@ -31,7 +31,7 @@ class Again:
 
 def sent_lately(
     audience: Audience, planned: int, template: SmsTemplate, now: dt.datetime, but: int | None = None
-) -> Again | None:
+) -> RepeatedText | None:
     """Return the people of an audience of `planned` messages who got this text within LATELY; None if nobody did.
 
     Runs of the campaign `but` do not count: a recurring one repeats its text.
@@ -41,4 +41,4 @@ def sent_lately(
         return None
     every = -(-planned // MOST_ASKED)
     n, campaigns = store.count_written_to(current_session(), audience, run_ids, every)
-    return Again(min(n * every, planned), every > 1, campaigns) if n else None
+    return RepeatedText(min(n * every, planned), every > 1, campaigns) if n else None

@@ -12,7 +12,7 @@ from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.numbering import read_countries
 from smsapp.services.channels import channel_secrets, phone_properties, registry, validation
-from smsapp.services.channels.validation import Wanted
+from smsapp.services.channels.validation import ChannelFields
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.channels import channel_health, paces
@@ -94,7 +94,7 @@ def phone_choices() -> list[str]:
     return [PHONE, *names]
 
 
-def create(kind: str, fields: Wanted, actor: Actor, now: dt.datetime) -> int:
+def create(kind: str, fields: ChannelFields, actor: Actor, now: dt.datetime) -> int:
     """Add a channel and return its id; raises Refusal with a problem per field."""
     if kind not in registry.kinds():
         raise Refusal(Problem("channel_kind_unknown", facts={"kind": kind}))
@@ -114,7 +114,7 @@ def create(kind: str, fields: Wanted, actor: Actor, now: dt.datetime) -> int:
     return channel.id
 
 
-def edit(channel_id: int, fields: Wanted, actor: Actor, now: dt.datetime) -> None:
+def edit(channel_id: int, fields: ChannelFields, actor: Actor, now: dt.datetime) -> None:
     """Change a channel; empty secrets keep their old values. The audit log names what changed, never the values."""
     with writing() as session:
         channel = locked(session, channel_id)
@@ -192,7 +192,7 @@ def _facts(channel: ChannelRow) -> dict[str, object]:
     return {name: getattr(channel, name) for name in COMMON}
 
 
-def _write(channel: ChannelRow, fields: Wanted) -> None:
+def _write(channel: ChannelRow, fields: ChannelFields) -> None:
     channel.name = fields.name.strip()
     channel.phone_property = fields.phone_property
     channel.trusted_numbers = fields.trusted_numbers

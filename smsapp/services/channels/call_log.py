@@ -93,10 +93,10 @@ class Calls:
             except BaseException:  # cancelled with the sender: its messages are unconfirmed, as after a lost answer
                 self.counts[CallResult.OUTCOME_UNKNOWN, ""] += n
                 raise
-        self._note(self._told(answers, n, begun, _last(statuses)))
+        self._note(self._count_results(answers, n, begun, _last(statuses)))
         return answers
 
-    def _told(self, answers: Sequence[SubmitResult], n: int, begun: float, status: int | None) -> Call:
+    def _count_results(self, answers: Sequence[SubmitResult], n: int, begun: float, status: int | None) -> Call:
         """Count a request's answers and return its call: a failure if the provider accepted none of its messages."""
         if len(answers) == n and all(answer.accepted for answer in answers):
             self.counts[CallResult.OK, ""] += n

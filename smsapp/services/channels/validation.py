@@ -27,7 +27,7 @@ ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ChannelFields:
     """A channel's fields as entered. `values`: a text per setting of the kind; an empty secret keeps its old value."""
 
     name: str
@@ -49,7 +49,7 @@ class Wanted:
 
 
 def checked(
-    session: Session, kind: type[Channel], fields: Wanted, row: ChannelRow | None
+    session: Session, kind: type[Channel], fields: ChannelFields, row: ChannelRow | None
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the plain settings and the secrets to store; raises Refusal with everything that is wrong.
 
@@ -86,7 +86,7 @@ def _hosts(values: Mapping[str, str]) -> set[str]:
     return {f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" for parts in addresses}
 
 
-def _common_problems(session: Session, fields: Wanted, channel_id: int | None) -> list[Problem]:
+def _common_problems(session: Session, fields: ChannelFields, channel_id: int | None) -> list[Problem]:
     problems = []
     name = fields.name.strip()
     same = store.by_name(session, name)

@@ -154,21 +154,21 @@ def preview(row: Import, choice: Choice = UNCHANGED) -> Preview:
     recognised = Format.from_json(row.format)
     form = recognition.rechosen(path_of(row), recognised, choice)
     if (form.encoding, form.delimiter) == (recognised.encoding, recognised.delimiter):
-        return _look(row.preview["rows"], form)
+        return _preview(row.preview["rows"], form)
     rows = reading.sample(path_of(row), form)
     if choice.heading_row is None:
         form = recognition.with_headings(form, rows)
-    return _look(rows, form)
+    return _preview(rows, form)
 
 
 def look(path: Path, choice: Choice = UNCHANGED) -> Preview:
     """Return the beginning of a file without an import; raise Refusal if it is no table."""
     form = recognition.rechosen(path, recognition.recognise(path), choice)
     rows = reading.sample(path, form)
-    return _look(rows, form if choice.heading_row is not None else recognition.with_headings(form, rows))
+    return _preview(rows, form if choice.heading_row is not None else recognition.with_headings(form, rows))
 
 
-def _look(rows: Sequence[Sequence[str]], form: Format) -> Preview:
+def _preview(rows: Sequence[Sequence[str]], form: Format) -> Preview:
     property_types = property_catalogue.property_types(current_session())
     headings, below = reading.parted(rows, form)
     guessed = guesses.guesses(headings, below, property_types, property_catalogue.labels(current_session()))

@@ -117,8 +117,8 @@ def _add_people(source: Source, now: dt.datetime, progress: Progress) -> None:
 
 def _add_channel(then: dt.datetime) -> int:
     values = {setting.name: setting.default for setting in registry.kinds()["simulator"].settings}
-    values |= {"templates": "\n".join(_listed()), "signatures": SIGNATURE}
-    fields = validation.Wanted(
+    values |= {"templates": "\n".join(_uploaded_list()), "signatures": SIGNATURE}
+    fields = validation.ChannelFields(
         "模拟通道", values, rate=500, quiet_from="00:00", quiet_until="00:00", price=Decimal("0.045")
     )
     return accounts.create("simulator", fields, BY, then)
@@ -171,7 +171,7 @@ TEMPLATES: dict[str, tuple[str, str, Purpose, Audit, str]] = {
 }
 
 
-def _listed() -> Iterator[str]:
+def _uploaded_list() -> Iterator[str]:
     """Yield the templates as the invented provider lists them, and one without a purpose."""
     for code, (_name, text, purpose, audit, refusal_reason) in TEMPLATES.items():
         state = f"{Audit.REFUSED}: {refusal_reason}" if refusal_reason else audit

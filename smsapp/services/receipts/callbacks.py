@@ -47,7 +47,7 @@ def take(
     if (query or body) and _is_full(target.channel_id):
         log.warning("callback.full channel=%s", target.channel_id)
         raise Refusal(Problem("callbacks_full"))
-    callback = Callback(method, query, stored_headers, body, _given(target, query, url))
+    callback = Callback(method, query, stored_headers, body, _secret_given(target, query, url))
     try:
         adapter = _believing(target.adapter, token, callback, now)
     except CallbackRefused:
@@ -102,7 +102,7 @@ def _check(adapter: Channel, callback: Callback) -> None:
     adapter.verify_callback(callback)
 
 
-def _given(target: CalledChannel, query: str, request_url: str) -> str:
+def _secret_given(target: CalledChannel, query: str, request_url: str) -> str:
     """Return the address that the provider has and signs: a proxy in between may change the requested one."""
     if not settings().PUBLIC_URL:
         return request_url

@@ -23,11 +23,11 @@ def ask_providers(now: dt.datetime) -> None:
     channel_ids = [row.id for row in accounts.choices() if registry.kinds()[row.kind].polls]
     current_session().commit()  # nothing is held open while providers answer
     if channel_ids:
-        asyncio.run(_ask(channel_ids, now))
+        asyncio.run(_poll_channel(channel_ids, now))
     consumer.apply_callbacks(now)
 
 
-async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
+async def _poll_channel(channel_ids: Sequence[int], now: dt.datetime) -> None:
     async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
         for channel_id in channel_ids:
             begun = time.monotonic()

@@ -53,10 +53,10 @@ def query_status(now: dt.datetime) -> None:
     channel_ids = [row.id for row in accounts.choices() if registry.kinds()[row.kind].can_query_status]
     current_session().commit()
     if channel_ids:
-        asyncio.run(_ask(channel_ids, now))
+        asyncio.run(_query_channel(channel_ids, now))
 
 
-async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
+async def _query_channel(channel_ids: Sequence[int], now: dt.datetime) -> None:
     async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
         for channel_id in channel_ids:
             for question in _questions(channel_id, now):

@@ -44,7 +44,7 @@ def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> TestRes
     """Check the account at the provider, store the result and return it. Sends no SMS."""
     row = accounts.row(channel_id)
     adapter = registry.new_adapter(row)
-    trial = _as_it_stands(row, now) or account_calls.run_test(adapter, _asked)
+    trial = _as_it_stands(row, now) or account_calls.run_test(adapter, _account_result)
     with writing() as session:
         channel = accounts.locked(session, channel_id)
         channel.checked_at = now
@@ -66,7 +66,7 @@ def _as_it_stands(row: ChannelRow, now: dt.datetime) -> TestResult | None:
     return TestResult(held_connections.check(connection), text, outcome, connection.code, begun=time.monotonic())
 
 
-async def _asked(adapter: Channel, http: HttpClient) -> TestResult:
+async def _account_result(adapter: Channel, http: HttpClient) -> TestResult:
     return TestResult(CallResult.OK if adapter.can_check else CallResult.UNTESTED, await adapter.test_credentials(http))
 
 
@@ -78,7 +78,7 @@ def ask_balance(channel_id: int, now: dt.datetime) -> TestResult:
     adapter = registry.new_adapter(accounts.row(channel_id))
     if not adapter.tells_balance:
         raise Refusal(Problem("channel_tells_no_balance"))
-    trial = account_calls.run_test(adapter, _left)
+    trial = account_calls.run_test(adapter, _balance_result)
     with writing() as session:
         channel = accounts.locked(session, channel_id)
         if trial.ok:
@@ -89,7 +89,7 @@ def ask_balance(channel_id: int, now: dt.datetime) -> TestResult:
     return trial
 
 
-async def _left(adapter: Channel, http: HttpClient) -> TestResult:
+async def _balance_result(adapter: Channel, http: HttpClient) -> TestResult:
     return TestResult(CallResult.OK, balance=await adapter.balance(http))
 
 

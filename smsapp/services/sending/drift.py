@@ -40,7 +40,7 @@ MOST_PREFIXES = 20
 _ORIGINS = {origin.value[0]: origin for origin in Origin}
 
 
-class Drifted(Exception):
+class AudienceDrifted(Exception):
     """The audience just frozen is not the reviewed one; `difference` as stored in `run.drift`."""
 
     def __init__(self, difference: dict[str, Any]) -> None:
@@ -105,12 +105,12 @@ def check(session: Session, campaign: Campaign, run: Run, phone_property: str, t
         groups = store.origins(session, run.id, phone_property, since)
         most = sorted(difference.prefixes.items(), key=lambda pair: -pair[1])[:MOST_PREFIXES]
         facts = {"before": difference.before, "countries": dict(difference.countries), "prefixes": dict(most)}
-        raise Drifted({"now": now.as_json(), "groups": [list(group) for group in groups], **facts})
+        raise AudienceDrifted({"now": now.as_json(), "groups": [list(group) for group in groups], **facts})
     if campaign.recurring:
         campaign.reviewed = {**review, "previous": now.as_json()}
 
 
-def hold(run_id: int, drifted: Drifted, now: dt.datetime) -> None:
+def hold(run_id: int, drifted: AudienceDrifted, now: dt.datetime) -> None:
     """Hold the run whose freeze was rolled back, with the difference."""
     with writing() as session:
         if runs.hold(session, run_id, HoldReason.AUDIENCE_GREW, None, now, Run.started_at.is_(None)):

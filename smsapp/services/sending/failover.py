@@ -105,15 +105,15 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
 
 def pin(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Pin this run, so that the automation does not move it; raises Conflict if it is over or pinned already."""
-    _say(run_id, PinReason.PERSON, "route_stay", actor, now)
+    _set_pin(run_id, PinReason.PERSON, "route_stay", actor, now)
 
 
 def unpin(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Let the automation decide about this run again."""
-    _say(run_id, "", "route_free", actor, now)
+    _set_pin(run_id, "", "route_free", actor, now)
 
 
-def _say(run_id: int, reason: str, action: str, actor: Actor, now: dt.datetime) -> None:
+def _set_pin(run_id: int, reason: str, action: str, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
         if not failover.pin(session, run_id, reason):
             raise Conflict(run=run_id)

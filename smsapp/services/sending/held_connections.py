@@ -77,7 +77,7 @@ class Holder:
                 while not shutdown.requested():
                     await self.look(http)
                     if sender is not None and sender.done():
-                        _tell(sender)
+                        _log_error(sender)
                         sender = None
                     if sender is None and self.held and await self.database.run(self._is_anything_left):
                         sender = asyncio.create_task(self.send())
@@ -85,7 +85,7 @@ class Holder:
             finally:
                 if sender is not None:
                     await asyncio.wait([sender])
-                    _tell(sender)
+                    _log_error(sender)
                 await self.leave()
                 self.database.close()
 
@@ -137,7 +137,7 @@ class Holder:
 
     def _closed(self, task: asyncio.Task[None]) -> None:
         self.leaving.discard(task)
-        _tell(task)
+        _log_error(task)
 
     def _ids(self) -> set[int]:
         return set(self.held)
@@ -195,7 +195,7 @@ class Holder:
             held_connections.release(session, self.name)
 
 
-def _tell(task: asyncio.Task[Any]) -> None:
+def _log_error(task: asyncio.Task[Any]) -> None:
     """Log a task's error, if it ended with one."""
     if not task.cancelled() and task.exception() is not None:
         log.error("connections.fault", exc_info=task.exception())

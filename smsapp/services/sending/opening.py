@@ -44,7 +44,7 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
         freezing.ensure_partition(session, run_id)
     try:
         planned = _freeze(run_id, adapter, now)
-    except drift.Drifted as drifted:
+    except drift.AudienceDrifted as drifted:
         drift.hold(run_id, drifted, now)
         return True
     if planned == 0:

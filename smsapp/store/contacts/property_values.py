@@ -97,16 +97,16 @@ class PostgresValues:
         return text != "" if kind is Type.STRING else text.is_not(None)
 
     def any_listed(self, name: str, items: tuple[str, ...]) -> Truth:
-        return self._listed(name, "?|", postgresql.array(items, type_=sa.Text()))
+        return self._list_value(name, "?|", postgresql.array(items, type_=sa.Text()))
 
     def all_listed(self, name: str, items: tuple[str, ...]) -> Truth:
-        return self._listed(name, "?&", postgresql.array(items, type_=sa.Text()))
+        return self._list_value(name, "?&", postgresql.array(items, type_=sa.Text()))
 
     def same_set(self, name: str, items: tuple[str, ...]) -> Truth:
         only = sa.cast(sa.literal(json.dumps(items), sa.Text()), postgresql.JSONB())
-        return sa.and_(self.all_listed(name, items), self._listed(name, "<@", only)).self_group()
+        return sa.and_(self.all_listed(name, items), self._list_value(name, "<@", only)).self_group()
 
-    def _listed(self, name: str, operator: str, operand: sa.ColumnElement[Any]) -> Truth:
+    def _list_value(self, name: str, operator: str, operand: sa.ColumnElement[Any]) -> Truth:
         truth: Truth = self._json(name).op(operator, is_comparison=True)(operand)
         return truth
 

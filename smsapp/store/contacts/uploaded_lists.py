@@ -65,7 +65,7 @@ def match(session: Session, lines: Iterable[Line], name: str, *, phone: bool) ->
     while chunk := list(islice(waiting, CHUNK)):
         rows = [{"value": line.value, "number": line.number, "raw": line.raw} for line in chunk]
         session.execute(upsert(_line).on_conflict_do_nothing(), rows)
-    column = _held(name, phone)
+    column = _stored_ids(name, phone)
     pairs = sa.select(_line.c.value, Contact.id).join_from(Contact, _line, _line.c.value == column)
     session.execute(sa.insert(_hit).from_select(["value", "contact_id"], pairs))
     return sa.select(_hit.c.contact_id).distinct()
@@ -90,7 +90,7 @@ def forget(session: Session) -> None:
     _apart.drop_all(session.connection(), checkfirst=False)
 
 
-def _held(name: str, phone: bool) -> sa.ColumnElement[Any]:
+def _stored_ids(name: str, phone: bool) -> sa.ColumnElement[Any]:
     if name == "xwho":
         return Contact.xwho.expression
     column = Contact.phones if phone else Contact.properties

@@ -29,7 +29,7 @@ from smsapp.domain.sms_template import variables
 from smsapp.labels.channels import CLASSES
 from smsapp.labels.segments import property_name
 from smsapp.services.channels import accounts
-from smsapp.services.channels.validation import Wanted
+from smsapp.services.channels.validation import ChannelFields
 from smsapp.services.contacts import contacts
 from smsapp.services.sending import channel_tests
 from smsapp.services.sending.channel_tests import TestText
@@ -64,9 +64,9 @@ class ChannelForm(PageForm):
     currency = StringField(_l("Currency"), [Length(max=10)])
     balance_low = DecimalField(_l("Warn below a balance of"), [Optional()], places=None)
 
-    def wanted(self, kind: type[Channel]) -> Wanted:
+    def wanted(self, kind: type[Channel]) -> ChannelFields:
         """Return the settings as typed; the service checks them."""
-        return Wanted(
+        return ChannelFields(
             name=self.name.data or "",
             values={setting.name: _setting_text(self[setting.name], setting) for setting in kind.settings},
             phone_property=self.phone_property.data or "",
