@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import json
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -169,6 +170,27 @@ class HttpContract(Contract):
                 assert PASSWORD not in shown
                 assert "13800138" not in shown
                 return error, server
+
+    def test_a_text_is_seven_calls_from_the_wire_at_most(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The sender needs five before it, so that nobody follows a text through more than twelve."""
+        calls: list[str] = []
+
+        async def request(*_args: object, **_more: object) -> object:
+            frame = sys._getframe()
+            while frame.f_back is not None and calls[-1:] != ["submit_one"]:
+                frame = frame.f_back
+                calls.append(frame.f_code.co_name)
+            raise NotSent("closed")
+
+        async def submit_one() -> None:
+            async with HttpClient(HERE) as http:
+                await self.make("http://127.0.0.1:1", tmp_path).send(submission(1), http)
+
+        monkeypatch.setattr(HttpClient, "request", request)
+        with pytest.raises(NotSent):
+            run(submit_one())
+        assert ["request", *calls][-1] == "submit_one"
+        assert len(calls) <= 7, calls
 
     def test_there_is_one_answer_per_message_in_order(self, tmp_path: Path) -> None:
         n = self.make("http://127.0.0.1:1", tmp_path).per_request
