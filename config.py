@@ -141,7 +141,11 @@ class Config:
     HOST: str = setting(_text, "127.0.0.1", "Address the web server listens on.")
     PORT: int = setting(_number(0, 65535), "8000", "Port of the web server; `make run` takes the next free one.")
     WEB_WORKERS: int = setting(_number(1, 64), "2", "Processes of the web server.")
-    SEND_WORKERS: int = setting(_number(1, 64), "2", "Worker processes started by `make run`.")
+    SEND_WORKERS: int = setting(
+        _number(1, 64),
+        "2",
+        "Workers that send, on all hosts; `make run` starts so many. Without Redis each keeps to its share of a rate.",
+    )
     BEHIND_PROXY: bool = setting(_flag, "0", "Trust X-Forwarded-* of one reverse proxy.")
     SECURE_COOKIES: bool = setting(_flag, "0", "Send cookies over https only; switch on in production.")
     DEFAULT_ZONE: str = setting(_zone, "Asia/Shanghai", "Zone of new campaigns.")

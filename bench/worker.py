@@ -19,7 +19,7 @@ from typing import Any
 
 import smsapp.channels
 import worker
-from smsapp.services.sending import opening, rendering, results, run_registry, sender
+from smsapp.services.sending import batch_results, opening, rendering, run_registry, sender
 
 smsapp.channels.__path__.append(str(Path(__file__).parent / "kinds"))
 
@@ -71,6 +71,6 @@ if __name__ == "__main__":
     timed(opening, "open_run", "freeze")
     timed(run_registry.RunRegistry, "claim", "claim")
     timed(rendering, "cut", "render")
-    timed(results, "store_results", "write")
+    timed(batch_results, "store_results", "write")
     sender.send = noted(sender.send)
     sys.exit(worker.main())

@@ -1,1 +1,1 @@
-"""Provider adapters: one file per provider, discovered."""
+"""Provider adapters: a file or a folder for each provider, discovered."""

@@ -56,7 +56,7 @@ GROUPS: dict[str, Group] = {
 
 
 def group(name: str, reason: str = "") -> Group | None:
-    """Return the group of this name, narrowed to one reason (a Left for those left out, else an Outcome).
+    """Return the group of this name, narrowed to one reason (an ExclusionReason for the excluded, else an Outcome).
 
     None if there is no such group, or if the group has no such reason.
     """

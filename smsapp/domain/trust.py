@@ -40,7 +40,7 @@ class Rule(enum.StrEnum):
     DROP = "drop"
 
 
-class State(enum.StrEnum):
+class ValueState(enum.StrEnum):
     """How a reported value relates to the contact's value."""
 
     ABSENT = "absent"
@@ -77,7 +77,7 @@ class Rights:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GateOutcome:
     """One operation, divided by the decisions about its values."""
 
     apply: Operation | None = None
@@ -88,13 +88,25 @@ class Outcome:
     """{property: why it was refused}; the key "" stands for the whole operation."""
 
 
-_PUBLIC: Mapping[Kind, Mapping[State, Decision]] = {
-    Kind.SET: {State.ABSENT: Decision.APPLY, State.SAME: Decision.IGNORE, State.SET: Decision.PROPOSE},
-    Kind.SET_ONCE: {State.ABSENT: Decision.APPLY, State.SAME: Decision.IGNORE, State.SET: Decision.IGNORE},
-    Kind.INCREMENT: {State.ABSENT: Decision.APPLY, State.SAME: Decision.IGNORE, State.SET: Decision.REFUSE},
-    Kind.APPEND: {State.ABSENT: Decision.APPLY, State.SAME: Decision.IGNORE, State.SET: Decision.REFUSE},
-    Kind.UNSET: {State.ABSENT: Decision.IGNORE, State.SAME: Decision.IGNORE, State.SET: Decision.REFUSE},
-    Kind.DELETE: {State.ABSENT: Decision.IGNORE, State.SAME: Decision.IGNORE, State.SET: Decision.REFUSE},
+_PUBLIC: Mapping[Kind, Mapping[ValueState, Decision]] = {
+    Kind.SET: {ValueState.ABSENT: Decision.APPLY, ValueState.SAME: Decision.IGNORE, ValueState.SET: Decision.PROPOSE},
+    Kind.SET_ONCE: {
+        ValueState.ABSENT: Decision.APPLY,
+        ValueState.SAME: Decision.IGNORE,
+        ValueState.SET: Decision.IGNORE,
+    },
+    Kind.INCREMENT: {
+        ValueState.ABSENT: Decision.APPLY,
+        ValueState.SAME: Decision.IGNORE,
+        ValueState.SET: Decision.REFUSE,
+    },
+    Kind.APPEND: {ValueState.ABSENT: Decision.APPLY, ValueState.SAME: Decision.IGNORE, ValueState.SET: Decision.REFUSE},
+    Kind.UNSET: {ValueState.ABSENT: Decision.IGNORE, ValueState.SAME: Decision.IGNORE, ValueState.SET: Decision.REFUSE},
+    Kind.DELETE: {
+        ValueState.ABSENT: Decision.IGNORE,
+        ValueState.SAME: Decision.IGNORE,
+        ValueState.SET: Decision.REFUSE,
+    },
 }
 """The decision about one value of a public key's operation. ALIAS is about ids: see `alias_problem`."""
 
@@ -102,32 +114,32 @@ _RULED = frozenset({Kind.SET, Kind.INCREMENT, Kind.APPEND})
 """Operations to which a rule of the key applies: a rule never erases values."""
 
 
-def decide(kind: KeyKind, operation: Kind, state: State, rule: Rule | None = None) -> Decision:
+def decide(kind: KeyKind, operation: Kind, state: ValueState, rule: Rule | None = None) -> Decision:
     """Return the decision about one value that a key of this kind reports."""
     if kind is KeyKind.SERVER:
         return Decision.APPLY
     decision = _PUBLIC[operation][state]
-    if state is State.SET and operation in _RULED and rule is not None:
+    if state is ValueState.SET and operation in _RULED and rule is not None:
         return Decision.APPLY if rule is Rule.ACCEPT else Decision.IGNORE
     return decision
 
 
-def divide(rights: Rights, operation: Operation, properties: Mapping[str, Any]) -> Outcome:
+def divide(rights: Rights, operation: Operation, properties: Mapping[str, Any]) -> GateOutcome:
     """Return the decisions about an operation on a contact with these properties.
 
-    ALIAS is applied unchanged; check `alias_problem` first. A value may still not fit: `contact.applied` adds it to
-    `losses`.
+    ALIAS is applied unchanged; check `alias_problem` first. A value may still not fit: `profile_operation.applied`
+    adds it to `losses`.
     """
     if operation.kind is Kind.ALIAS:
-        return Outcome(operation)
+        return GateOutcome(operation)
     if operation.kind is Kind.DELETE:
         if rights.trusted and rights.writable is None:
-            return Outcome(operation)
-        return Outcome(refused={"": _refusal(rights)} if properties else {})
+            return GateOutcome(operation)
+        return GateOutcome(refused={"": _refusal(rights)} if properties else {})
     writable = {name for name in operation.values if rights.writable is None or name in rights.writable}
     refused = dict.fromkeys(operation.values.keys() - writable, Reason.NOT_WRITABLE)
     if rights.trusted:
-        return Outcome(without(operation, refused) if writable or not operation.values else None, refused=refused)
+        return GateOutcome(without(operation, refused) if writable or not operation.values else None, refused=refused)
     after: Properties = {}
     proposed: Properties = {}
     for name in sorted(writable):
@@ -141,7 +153,7 @@ def divide(rights: Rights, operation: Operation, properties: Mapping[str, Any]) 
                 refused[name] = Reason.PUBLIC_KEY
     # A contact is created even without values: the record adds its id.
     apply = without(operation, operation.values.keys() - after.keys()) if after or not operation.values else None
-    return Outcome(apply, proposed, refused)
+    return GateOutcome(apply, proposed, refused)
 
 
 def alias_problem(rights: Rights, *, registered: bool) -> Reason | None:
@@ -178,15 +190,15 @@ def _refusal(rights: Rights) -> Reason:
     return Reason.NOT_WRITABLE if rights.trusted else Reason.PUBLIC_KEY
 
 
-def _state(properties: Mapping[str, Any], operation: Operation, name: str) -> State:
+def _state(properties: Mapping[str, Any], operation: Operation, name: str) -> ValueState:
     value = properties.get(name)
     if is_empty(value):
-        return State.ABSENT
+        return ValueState.ABSENT
     if operation.kind is Kind.UNSET:
-        return State.SET
+        return ValueState.SET
     probe = replace(without(operation, operation.values.keys() - {name}), losses=[])
     same = applied({name: value}, probe)[name] == value and not probe.losses
-    return State.SAME if same else State.SET
+    return ValueState.SAME if same else ValueState.SET
 
 
 # Sources of values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import current_app
 
 from smsapp.services.apps import applying
-from smsapp.services.channels import call_log, phone_properties
+from smsapp.services.channels import phone_properties, provider_calls
 from smsapp.services.contacts import contacts, import_rows, imports, properties
 from smsapp.services.platform import clock
 from smsapp.services.receipts import callback_inbox, consumer, polling, status_queries, unmatched, unmatched_retry
@@ -112,4 +112,4 @@ def sync_templates() -> None:
 
 def forget_calls() -> None:
     """Trim the logs of calls and the hourly counts."""
-    call_log.forget_old(clock.now())
+    provider_calls.forget_old(clock.now())

@@ -11,8 +11,8 @@ from smsapp.domain.contact import Type
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.segment import Condition, Group, Operator
-from smsapp.services.channels import call_log
-from smsapp.services.channels.call_log import Call
+from smsapp.services.channels import provider_calls
+from smsapp.services.channels.provider_calls import Call
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.store.channels import channel_health
@@ -44,7 +44,7 @@ def telephone(channel_id: int) -> None:
             Call("send", begun, 0.141, CallResult.ACCOUNT_ERROR, 100, Outcome.BALANCE, "2001", 200),
             Call("send", begun, 30.0, CallResult.OUTCOME_UNKNOWN, 100, Outcome.NETWORK, "timeout"),
         ):
-            call_log.note(session, channel_id, None, call, now)
+            provider_calls.note(session, channel_id, None, call, now)
 
 
 def misdirect(channel_id: int) -> None:

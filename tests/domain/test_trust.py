@@ -9,7 +9,7 @@ import pytest
 from smsapp.domain import trust
 from smsapp.domain.profile_operation import Kind, Operation, operation
 from smsapp.domain.rejection import Reason
-from smsapp.domain.trust import Decision, KeyKind, Origin, Rights, Rule, Source, State
+from smsapp.domain.trust import Decision, KeyKind, Origin, Rights, Rule, Source, ValueState
 
 NOW = dt.datetime(2026, 11, 30, 8, 0, tzinfo=dt.UTC)
 BROWSER = Rights(KeyKind.BROWSER)
@@ -33,16 +33,16 @@ TABLE = [
 def test_a_public_key_adds_proposes_and_never_erases(
     kind: KeyKind, asked: Kind, absent: Decision, same: Decision, other: Decision, accepted: Decision, dropped: Decision
 ) -> None:
-    assert trust.decide(kind, asked, State.ABSENT) is absent
-    assert trust.decide(kind, asked, State.SAME) is same
-    assert trust.decide(kind, asked, State.SET) is other
-    assert trust.decide(kind, asked, State.SET, Rule.ACCEPT) is accepted
-    assert trust.decide(kind, asked, State.SET, Rule.DROP) is dropped
+    assert trust.decide(kind, asked, ValueState.ABSENT) is absent
+    assert trust.decide(kind, asked, ValueState.SAME) is same
+    assert trust.decide(kind, asked, ValueState.SET) is other
+    assert trust.decide(kind, asked, ValueState.SET, Rule.ACCEPT) is accepted
+    assert trust.decide(kind, asked, ValueState.SET, Rule.DROP) is dropped
 
 
-@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("state", list(ValueState))
 @pytest.mark.parametrize("asked", VALUES)
-def test_a_server_key_does_everything(asked: Kind, state: State) -> None:
+def test_a_server_key_does_everything(asked: Kind, state: ValueState) -> None:
     assert trust.decide(KeyKind.SERVER, asked, state, Rule.DROP) is Decision.APPLY
 
 
@@ -73,7 +73,7 @@ def test_a_public_key_counts_on_and_appends_to_nothing_that_is_there() -> None:
     assert counted.apply.values == {"visits": 1}
     assert counted.refused == {"points": Reason.PUBLIC_KEY}
     appended = trust.divide(BROWSER, Operation(Kind.APPEND, "u1", {"tags": ["a"]}), held)
-    assert appended == trust.Outcome()
+    assert appended == trust.GateOutcome()
     allowed = Rights(KeyKind.APP, rules={"points": Rule.ACCEPT})
     allowed_to_count = trust.divide(allowed, Operation(Kind.INCREMENT, "u1", {"points": 1}), held)
     assert allowed_to_count.apply is not None
@@ -82,9 +82,9 @@ def test_a_public_key_counts_on_and_appends_to_nothing_that_is_there() -> None:
 def test_erasing_is_refused_where_something_is_there() -> None:
     held = {"city": "广州"}
     assert trust.divide(BROWSER, Operation(Kind.DELETE, "u1"), held).refused == {"": Reason.PUBLIC_KEY}
-    assert trust.divide(BROWSER, Operation(Kind.DELETE, "u1"), {}) == trust.Outcome()
+    assert trust.divide(BROWSER, Operation(Kind.DELETE, "u1"), {}) == trust.GateOutcome()
     unset = trust.divide(BROWSER, Operation(Kind.UNSET, "u1", {"city": "", "gone": ""}), held)
-    assert unset == trust.Outcome(refused={"city": Reason.PUBLIC_KEY})
+    assert unset == trust.GateOutcome(refused={"city": Reason.PUBLIC_KEY})
     assert trust.divide(SERVER, Operation(Kind.DELETE, "u1"), held).apply is not None
 
 
@@ -170,13 +170,13 @@ def test_a_trusted_value_that_is_said_again_keeps_the_source_that_said_it_first(
 )
 def test_a_key_that_may_not_delete_a_contact_is_told_why(rights: Rights, reason: Reason) -> None:
     asked = Operation(Kind.DELETE, "u1")
-    assert trust.divide(rights, asked, {"city": "广州"}) == trust.Outcome(refused={"": reason})
-    assert trust.divide(rights, asked, {}) == trust.Outcome()
+    assert trust.divide(rights, asked, {"city": "广州"}) == trust.GateOutcome(refused={"": reason})
+    assert trust.divide(rights, asked, {}) == trust.GateOutcome()
 
 
 def test_an_alias_is_applied_as_it_is() -> None:
     asked = Operation(Kind.ALIAS, "u1")
-    assert trust.divide(BROWSER, asked, {"city": "广州"}) == trust.Outcome(asked)
+    assert trust.divide(BROWSER, asked, {"city": "广州"}) == trust.GateOutcome(asked)
 
 
 @pytest.mark.parametrize(("value", "empty"), [(None, True), ("", True), ([], True), (0, False), (False, False)])

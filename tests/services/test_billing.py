@@ -14,7 +14,7 @@ from smsapp.domain.message import Resolution, Status
 from smsapp.services.channels import accounts
 from smsapp.services.receipts import unconfirmed
 from smsapp.services.reports import verify
-from smsapp.services.sending import opening, results, sweeping
+from smsapp.services.sending import batch_results, opening, sweeping
 from smsapp.services.sending.in_flight_batch import InFlightBatch
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs.claims import ClaimedBatch
@@ -102,7 +102,7 @@ def by_receipts_for_what_was_said_not_to_have_left(clock: FakeClock, run_id: int
     deliver(clock, run_id)
     adapter = accounts.adapter(the_run(run_id).channel_id)
     carried = InFlightBatch(batch, the_run(run_id).channel_id, adapter, after_failures=False, error=NotSent("refused"))
-    results.store_results([carried], clock.now)
+    batch_results.store_results([carried], clock.now)
 
 
 def by_receipts_of_the_first_try_while_the_second_waits(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:

@@ -12,8 +12,8 @@ from smsapp.domain.message import Status
 from smsapp.services.receipts import consumer
 from smsapp.services.reports.verify import verify
 from smsapp.services.sending import opening, sweeping
+from smsapp.services.sending.batch_results import store_results
 from smsapp.services.sending.in_flight_batch import InFlightBatch
-from smsapp.services.sending.results import store_results
 from smsapp.store import queue
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import claims, results

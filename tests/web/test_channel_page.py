@@ -13,8 +13,8 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import RunState
-from smsapp.services.channels import call_log, registry
-from smsapp.services.channels.call_log import Call
+from smsapp.services.channels import provider_calls, registry
+from smsapp.services.channels.provider_calls import Call
 from smsapp.services.platform import clock
 from smsapp.store import rate_limit
 from smsapp.store.channels import channel_health as store
@@ -125,7 +125,7 @@ def test_the_log_shows_what_happened_and_nothing_that_was_in_it(
             call = Call(
                 "send", 0, 0.083, CallResult.REFUSED, 100, Outcome.BALANCE, f"{chr(65 + number)} 13800138000", 200
             )
-            call_log.note(session, row.id, None, call, now)
+            provider_calls.note(session, row.id, None, call, now)
     olga = client.as_("operator")
     page = olga.get(f"/channels/{row.id}")
     assert len(page.select('a[href$="/calls"]')) == 1
@@ -188,7 +188,7 @@ def test_the_doctor_names_channels_whose_last_call_failed(
     counted(row, now, hours=1)
     assert "Channel 演练 last took a message at 2026-03-02 01:00 UTC." in runner.invoke(args=["doctor"]).output
     with writing() as session:
-        call_log.note(
+        provider_calls.note(
             session, row.id, None, Call("send", 0, 1, CallResult.ACCOUNT_ERROR, 1, Outcome.BALANCE, "51"), now
         )
     result = runner.invoke(args=["doctor"])

@@ -12,8 +12,8 @@ from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient, RecordStatuses
 from smsapp.channels.types import Balance, SubmitRequest, SubmitResult
 from smsapp.domain.outcome import CallResult, Outcome
-from smsapp.services.channels import call_log
-from smsapp.services.channels.call_log import Call
+from smsapp.services.channels import provider_calls
+from smsapp.services.channels.provider_calls import Call
 from smsapp.store.db import current_session
 from smsapp.store.settings import settings
 
@@ -52,7 +52,9 @@ def send_one(adapter: Channel, submission: SubmitRequest) -> TestResult:
 async def _sent(adapter: Channel, submission: SubmitRequest, http: HttpClient) -> TestResult:
     async with adapter.open_connection(http):
         answer: SubmitResult = (await adapter.send(submission, http))[0]
-    return TestResult(call_log.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
+    return TestResult(
+        provider_calls.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref
+    )
 
 
 def run_test(

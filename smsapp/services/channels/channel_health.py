@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from smsapp.domain.outcome import CallResult
-from smsapp.services.channels.call_log import MOST_CALLS
+from smsapp.services.channels.provider_calls import MOST_CALLS
 from smsapp.store import rate_limit
 from smsapp.store.channels import channel_health as store
 from smsapp.store.channels import paces

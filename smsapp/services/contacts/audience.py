@@ -40,7 +40,7 @@ class AudienceCounts:
     target: int
     planned: int
     left_out: Mapping[str, int]
-    """Left -> people."""
+    """Exclusion reason -> people."""
 
     @property
     def effective(self) -> int:

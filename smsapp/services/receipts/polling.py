@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient
-from smsapp.services.channels import accounts, call_log, registry
+from smsapp.services.channels import accounts, provider_calls, registry
 from smsapp.services.receipts import callback_inbox, consumer
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
@@ -39,7 +39,9 @@ async def _poll_channel(channel_ids: Sequence[int], now: dt.datetime) -> None:
             except ChannelError as trouble:
                 log.warning("pull.failed channel=%s code=%s", channel_id, trouble.code)
                 with writing() as session:
-                    call_log.note(session, channel_id, adapter, call_log.failed("pull", begun, trouble), now)
+                    provider_calls.note(
+                        session, channel_id, adapter, provider_calls.failed("pull", begun, trouble), now
+                    )
             except Exception:
                 # One channel's fault must not delay the others' receipts.
                 log.exception("pull.fault channel=%s", channel_id)

@@ -19,7 +19,7 @@ from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient
 from smsapp.channels.types import OutboundMessage, Receipt, UnconfirmedMessage
 from smsapp.domain.sms_template import TemplateSnapshot
-from smsapp.services.channels import accounts, call_log, registry
+from smsapp.services.channels import accounts, provider_calls, registry
 from smsapp.services.contacts.audience import filled
 from smsapp.services.receipts import applying, matching
 from smsapp.store.db import current_session, writing
@@ -68,7 +68,9 @@ async def _query_channel(channel_ids: Sequence[int], now: dt.datetime) -> None:
                 except ChannelError as trouble:
                     log.warning("look_up.failed channel=%s code=%s", channel_id, trouble.code)
                     with writing() as session:
-                        call_log.note(session, channel_id, adapter, call_log.failed("look_up", begun, trouble), now)
+                        provider_calls.note(
+                            session, channel_id, adapter, provider_calls.failed("look_up", begun, trouble), now
+                        )
                     break
                 except Exception:
                     # One channel's fault must not delay the others.

@@ -21,7 +21,7 @@ from smsapp.domain import numbering, phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.sms_template import Purpose, TemplateSnapshot, compile_text, full_text, variables
-from smsapp.services.channels import account_calls, accounts, call_log, registry
+from smsapp.services.channels import account_calls, accounts, provider_calls, registry
 from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
@@ -49,7 +49,7 @@ def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> TestRes
         channel = accounts.locked(session, channel_id)
         channel.checked_at = now
         channel.check_result = trial.result
-        call_log.note(session, channel_id, adapter, trial.call("check"), now)
+        provider_calls.note(session, channel_id, adapter, trial.call("check"), now)
         audit_log.log_action(
             session, actor, "check", "channel", channel_id, now, name=channel.name, result=channel.check_result
         )
@@ -85,7 +85,7 @@ def ask_balance(channel_id: int, now: dt.datetime) -> TestResult:
             channel.balance = trial.balance.amount if trial.balance else None
             channel.balance_currency = trial.balance.currency if trial.balance else ""
             channel.balance_at = now
-        call_log.note(session, channel_id, adapter, trial.call("balance"), now)
+        provider_calls.note(session, channel_id, adapter, trial.call("balance"), now)
     return trial
 
 
@@ -178,7 +178,7 @@ def test_send(channel_id: int, number: str, content: TestText, actor: Actor, now
     submission = SubmitRequest(facts, [message], accounts.callback_url(channel))
     trial = account_calls.send_one(adapter, submission)
     with writing() as session:
-        call_log.note(session, channel_id, adapter, trial.call("test", 1), now)
+        provider_calls.note(session, channel_id, adapter, trial.call("test", 1), now)
         details = {"name": channel.name, "number": phone.mask(to), "result": trial.result, "digest": digest(text)}
         details |= {"template": facts.code} if facts.code else {}
         audit_log.log_action(session, actor, "test_send", "channel", channel_id, now, **details)

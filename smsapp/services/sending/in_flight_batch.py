@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from smsapp.channels.contract import Channel
 from smsapp.channels.errors import AccountError, ChannelError, NotSent, Throttled
-from smsapp.services.channels.call_log import Calls
+from smsapp.services.channels.provider_calls import Calls
 from smsapp.services.sending.brake import NoAnswers
 from smsapp.store.runs.claims import ClaimedBatch
 from smsapp.store.runs.results import MessageResult

@@ -55,7 +55,7 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
 def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
     """Freeze the audience, or hold the run; return its messages, HELD, or None if another worker has the row locked.
 
-    Raises Drifted, which rolls the freeze back, if the people are not those that were reviewed.
+    Raises AudienceDrifted, which rolls the freeze back, if the people are not those that were reviewed.
     """
     with writing(frozen=True) as session:
         run = lock_row(session, Run, run_id, skip_locked=True)

@@ -16,7 +16,7 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.optout import Confirmation
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.sms_template import Purpose, TemplateSnapshot, full_text, is_usable, variables
-from smsapp.services.channels import account_calls, accounts, call_log, registry
+from smsapp.services.channels import account_calls, accounts, provider_calls, registry
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts.applying import TEST_REF
@@ -94,7 +94,7 @@ def _send(opt_out_id: int, now: dt.datetime) -> bool:
         ends = Confirmation.UNCONFIRMED
     with writing() as session:
         store.move_confirmation(session, opt_out_id, Confirmation.UNCONFIRMED, ends, now)
-        call_log.note(session, channel_id, adapter, trial.call("confirm", 1), now)
+        provider_calls.note(session, channel_id, adapter, trial.call("confirm", 1), now)
         audit_log.log_action(session, CHORE, "send", "opt_out", masked, now, result=trial.result)
     return trial.ok
 

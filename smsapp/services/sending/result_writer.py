@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy.exc import DBAPIError
 
 from smsapp.services.platform.app_thread import AppThread
-from smsapp.services.sending import results
+from smsapp.services.sending import batch_results
 from smsapp.services.sending.in_flight_batch import InFlightBatch
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class ResultWriter:
             if not pairs:  # they are over and were stored while this waited
                 return
             try:
-                await self.database.run(results.store_results, [part for _batch, part in pairs], self.clock())
+                await self.database.run(batch_results.store_results, [part for _batch, part in pairs], self.clock())
             except Exception:
                 log.exception("results.early")
                 for batch, part in pairs:
@@ -67,7 +67,7 @@ class ResultWriter:
         """Store, with retries; what is given up here becomes unconfirmed by the sweep."""
         for attempt in range(STORE_TRIES):
             try:
-                await self.database.run(results.store_results, batches, self.clock())
+                await self.database.run(batch_results.store_results, batches, self.clock())
             except Exception as error:
                 log.exception("results.failed batches=%s", [(batch.run_id, batch.batch.no) for batch in batches])
                 if len(batches) > 1:  # one that cannot be stored may not keep the others from it

@@ -23,7 +23,7 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.sms_template import LONGEST_NAME, Audit, Entry, Purpose, SyncFate, TemplateSource, entry
 from smsapp.domain.storable import storable
-from smsapp.services.channels import account_calls, accounts, call_log, registry
+from smsapp.services.channels import account_calls, accounts, provider_calls, registry
 from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
@@ -119,9 +119,9 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
     trial = account_calls.run_test(adapter, ask, SECONDS)
     with writing() as session:
         channel = accounts.locked(session, channel_id)
-        call_log.note(session, channel_id, adapter, trial.call("templates"), now)
+        provider_calls.note(session, channel_id, adapter, trial.call("templates"), now)
         if not trial.ok:
-            code = call_log.scrubbed(trial.code, adapter)
+            code = provider_calls.scrubbed(trial.code, adapter)
             channel.templates_trouble = {"at": now.isoformat(), "result": trial.result, "outcome": trial.outcome or "",
                                        "code": code}  # fmt: skip
             log.warning("templates.sync_failed channel=%s result=%s", channel_id, trial.result)

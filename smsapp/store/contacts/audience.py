@@ -1,6 +1,6 @@
 """Who gets a message and who is excluded, as one SELECT that counts, previews and the freeze all use.
 
-The reasons are those of `domain/campaign.Left`, in that order; the first that holds counts.
+The reasons are those of `domain/campaign.py` ExclusionReason, in its order; the first that holds counts.
 """
 
 from __future__ import annotations
@@ -69,18 +69,20 @@ def select_members(audience: Audience) -> sa.Select[Any]:
     values = [source.value(text) for source, text in filled]
     incomplete = sa.or_(sa.false(), *(value.is_(None) for value in values))
     unfit = sa.or_(sa.false(), *(source.unfit(text) for source, text in filled))
-    reasons = [
-        (base.c.phone.is_(None), ExclusionReason.NO_NUMBER),
-        (base.c.phone == "", ExclusionReason.INVALID_NUMBER),
-        *([(base.c.public, ExclusionReason.UNTRUSTED_NUMBER)] if audience.trusted_numbers else []),
-        (is_special(base.c.phone, audience.number_classes), ExclusionReason.NUMBER_CLASS),
-        *([(is_abroad(base.c.phone, audience.countries), ExclusionReason.COUNTRY)] if audience.countries else ()),
-        (sa.exists().where(OptOut.phone == base.c.phone), ExclusionReason.OPTED_OUT),
-        *((base.c.phone.in_(_capped(cap)), ExclusionReason.FREQUENCY_CAP) for cap in audience.caps),
-        (incomplete, ExclusionReason.MISSING_VALUE),
-        (unfit, ExclusionReason.UNFIT_VALUE),
-    ]
-    reason = sa.case(*((condition, sa.literal(str(why))) for condition, why in reasons), else_=None)
+    phone = base.c.phone
+    conditions: dict[ExclusionReason, list[sa.ColumnElement[bool]]] = {
+        ExclusionReason.NO_NUMBER: [phone.is_(None)],
+        ExclusionReason.INVALID_NUMBER: [phone == ""],
+        ExclusionReason.UNTRUSTED_NUMBER: [base.c.public] if audience.trusted_numbers else [],
+        ExclusionReason.NUMBER_CLASS: [is_special(phone, audience.number_classes)],
+        ExclusionReason.COUNTRY: [is_abroad(phone, audience.countries)] if audience.countries else [],
+        ExclusionReason.OPTED_OUT: [sa.exists().where(OptOut.phone == phone)],
+        ExclusionReason.FREQUENCY_CAP: [phone.in_(_capped(cap)) for cap in audience.caps],
+        ExclusionReason.MISSING_VALUE: [incomplete],
+        ExclusionReason.UNFIT_VALUE: [unfit],
+    }
+    in_order = [(condition, reason) for reason in ExclusionReason for condition in conditions.get(reason, [])]
+    reason = sa.case(*((condition, sa.literal(str(reason))) for condition, reason in in_order), else_=None)
     return sa.select(base.c.contact_id, base.c.phone, _array(values).label("params"), reason.label("reason"))
 
 

@@ -168,7 +168,7 @@ class Exclusion(Base):
 
 
 class ReceiptBucket(Base):
-    """Receipts of a run over time, for the chart: `bucket` is Unix seconds cut to ten minutes."""
+    """Receipts of a run over time, for the chart: `bucket` is Unix seconds cut to BUCKET_SECONDS."""
 
     __tablename__ = "receipt_bucket"
     __table_args__ = {"sqlite_with_rowid": False}

@@ -19,8 +19,8 @@ Changes = Counter[tuple[str, str]]
 class Tally(Base):
     """The number of people of a run per (state, reason): changed in the same transaction as the rows it counts.
 
-    `state` is "excluded" with a Left reason, or the name of a message status with its reason ("" if it has none). A run
-    that repeats another one also counts its people's states in that one, under `earlier_key`.
+    `state` is "excluded" with an ExclusionReason, or the name of a message status with its reason ("" if it has none).
+    A run that repeats another one also counts its people's states in that one, under `earlier_key`.
     """
 
     __tablename__ = "tally"

@@ -17,7 +17,7 @@ from smsapp.channels.http import HttpClient, RecordStatuses
 from smsapp.channels.types import Callback, SubmitRequest, SubmitResult
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult, Outcome
-from smsapp.services.channels import accounts, call_log, registry
+from smsapp.services.channels import accounts, provider_calls, registry
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import polling
 from smsapp.services.sending import channel_tests
@@ -100,7 +100,7 @@ def test_of_a_batch_with_many_calls_the_log_keeps_a_few_and_the_troubles(
     work(app, clock)
     assert hours(campaign.channel_id or 0, clock.now) == {("ok", ""): 39, ("refused", "unknown"): 1}
     rows = logged(campaign.channel_id or 0)
-    assert rows == [("send", "refused", "unknown", "4711", 1)] + [("send", "ok", "", "", 1)] * call_log.MOST_KEPT
+    assert rows == [("send", "refused", "unknown", "4711", 1)] + [("send", "ok", "", "", 1)] * provider_calls.MOST_KEPT
 
 
 def test_the_statuses_of_one_task_are_overheard_and_no_others() -> None:
@@ -125,19 +125,21 @@ def test_a_log_line_holds_no_secret_and_no_number(app: Flask, now: dt.datetime) 
     }
     adapter = registry.kinds()["gateway"](values, Path(app.instance_path))
     code = "ERR sesame to 8613800138000"
-    assert call_log.scrubbed(code, adapter) == "ERR *** to 138****8000"
+    assert provider_calls.scrubbed(code, adapter) == "ERR *** to 138****8000"
 
 
 def test_the_log_keeps_its_length_per_channel_and_old_hours_go(
     app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call_log, "MOST_CALLS", 3)
+    monkeypatch.setattr(provider_calls, "MOST_CALLS", 3)
     with writing() as session:
         for n in range(5):
             for channel_id in (1, 2):
                 store.add(session, channel_id, {("ok", ""): 1}, now - dt.timedelta(days=40 * (n == 0)))
-                call_log.note(session, channel_id, None, call_log.Call("send", 0, 0, CallResult.OK, code=str(n)), now)
-    call_log.forget_old(now)
+                provider_calls.note(
+                    session, channel_id, None, provider_calls.Call("send", 0, 0, CallResult.OK, code=str(n)), now
+                )
+    provider_calls.forget_old(now)
     assert [line[3] for line in logged(1)] == [line[3] for line in logged(2)] == ["2", "3", "4"]
     assert sum(n for *_, n in store.hours(current_session(), 1, now - dt.timedelta(days=90))) == 4
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from smsapp.channels.errors import AccountError, ChannelError, Throttled
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState, account_hold
-from smsapp.services.channels import call_log
+from smsapp.services.channels import provider_calls
 from smsapp.services.contacts import opt_outs
 from smsapp.services.receipts import billing, unmatched_retry
 from smsapp.services.sending import closing
@@ -59,7 +59,7 @@ def store_results(batches: Sequence[InFlightBatch], now: dt.datetime) -> None:
         closed_runs = [closing.close(session, run_id, now) for run_id in ended_ids]
         # Last, because all workers of a channel count into the same hour.
         for batch in sorted(batches, key=lambda batch: batch.channel_id):
-            call_log.write_down(session, batch.channel_id, batch.adapter, batch.calls, now)
+            provider_calls.write_down(session, batch.channel_id, batch.adapter, batch.calls, now)
     for closed_run in closed_runs:
         if closed_run:
             closed_run.enqueue_next()

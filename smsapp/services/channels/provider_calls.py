@@ -1,4 +1,4 @@
-"""The results of provider calls, counted and logged without secrets, numbers or bodies.
+"""Calls of providers: made, counted and logged without secrets, numbers or bodies.
 
 A sender collects the calls of a batch and stores them with its answers, once per batch.
 """
