@@ -66,7 +66,7 @@ def test_the_process_that_holds_connections_comes_up_without_any_and_stops_when_
     assert process.returncode == 0
 
 
-def test_the_scheduler_brings_chores_in_line_and_again_after_redis_was_emptied(
+def test_the_scheduler_brings_periodic_tasks_in_line_and_again_after_redis_was_emptied(
     app: Flask, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "RESYNC_SECONDS", 0)
@@ -132,7 +132,7 @@ def test_a_wrong_setting_is_told_in_words(monkeypatch: pytest.MonkeyPatch, capsy
     assert capsys.readouterr().err == "PORT must be a whole number, not 'eighty'.\n"
 
 
-def test_a_changed_chore_is_another_one() -> None:
+def test_a_changed_periodic_task_is_another_one() -> None:
     periodic_tasks = (
         periodic.PeriodicTask("sweep", 60),
         periodic.PeriodicTask("sweep", 30),

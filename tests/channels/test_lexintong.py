@@ -222,7 +222,7 @@ class TestLexintong(HttpContract):
         ]
         assert len(server.requests) == 2
 
-    def test_bad_numbers_with_an_id_leave_the_others_in_doubt(self, tmp_path: Path) -> None:
+    def test_bad_numbers_with_an_id_leave_the_others_unconfirmed(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(lambda *_: said(1023, "[13800138002]", int(ID)), tmp_path, 2))
         assert answers == [
             SubmitResult(False, ID, code="1023", unconfirmed=True),
@@ -250,7 +250,7 @@ class TestLexintong(HttpContract):
         assert (result.outcome, result.code) == (meaning.outcome, code)
 
     @pytest.mark.parametrize("code", ["1027", "1040"])
-    def test_accepted_but_not_saved_is_in_doubt_and_keeps_its_id(self, code: str, tmp_path: Path) -> None:
+    def test_accepted_but_not_saved_is_unconfirmed_and_keeps_its_id(self, code: str, tmp_path: Path) -> None:
         answers, _ = run(self.sent(lambda *_: said(code, "…", int(ID)), tmp_path, 2))
         assert answers == [SubmitResult(False, ID, code=code, unconfirmed=True)] * 2
 

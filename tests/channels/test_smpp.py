@@ -294,7 +294,7 @@ def test_it_waits_longer_each_time_it_is_too_fast_and_begins_anew_when_it_is_not
     run(story())
 
 
-def test_a_cut_leaves_what_was_sent_in_doubt_and_what_was_not_unsent(tmp_path: Path) -> None:
+def test_a_cut_leaves_what_was_sent_unconfirmed_and_what_was_not_unsent(tmp_path: Path) -> None:
     async def story() -> None:
         def script(link: Link, submit: Submit) -> None:
             if len(server.submits) == 2:
@@ -324,7 +324,7 @@ def test_after_a_cut_it_connects_again_by_itself(tmp_path: Path) -> None:
     run(story())
 
 
-def test_a_submit_without_an_answer_is_in_doubt_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_submit_without_an_answer_is_unconfirmed_and_the_others_go_on(tmp_path: Path) -> None:
     async def story() -> None:
         def script(link: Link, submit: Submit) -> None:
             if len(server.submits) > 1:

@@ -61,7 +61,9 @@ def test_a_first_part_that_is_refused_refuses_the_message_and_nothing_else_leave
 
 
 @pytest.mark.parametrize("status", [0x0B, 0x08, 0x0F, None])
-def test_a_later_part_that_is_refused_or_lost_leaves_the_message_in_doubt(status: int | None, tmp_path: Path) -> None:
+def test_a_later_part_that_is_refused_or_lost_leaves_the_message_unconfirmed(
+    status: int | None, tmp_path: Path
+) -> None:
     async def story() -> None:
         def script(link: Link, submit: Submit) -> None:
             if len(server.submits) == 1:

@@ -283,7 +283,7 @@ class TestTencent(HttpContract):
             SubmitResult(False, outcome=Outcome.UNKNOWN, code=codes[3]),
         ]
 
-    def test_a_number_the_provider_does_not_speak_of_is_in_doubt(self, tmp_path: Path) -> None:
+    def test_a_number_the_provider_does_not_speak_of_is_unconfirmed(self, tmp_path: Path) -> None:
         def answer(_request: web.Request, body: bytes) -> web.Response:
             first, second, _third = numbers(body)
             return response(SendStatusSet=[status(first), status(second, "InternalError.Timeout")])

@@ -265,7 +265,7 @@ class TestTwilio(HttpContract):
         assert isinstance(result, Throttled)
         assert (result.code, result.retry_after) == ("20429", 9)
 
-    def test_an_unknown_code_with_a_fault_is_in_doubt(self, tmp_path: Path) -> None:
+    def test_an_unknown_code_with_a_fault_is_unconfirmed(self, tmp_path: Path) -> None:
         result, _ = run(self.sent(lambda *_: error(29999, 503), tmp_path))
         assert isinstance(result, OutcomeUnknown)
 

@@ -154,7 +154,7 @@ def test_a_preview_of_an_unknown_campaign_is_an_error(runner: FlaskCliRunner) ->
     assert runner.invoke(args=["schedule", "preview", "99"]).exit_code == 1
 
 
-def test_messages_in_doubt_are_listed_and_decided(runner: FlaskCliRunner) -> None:
+def test_messages_unconfirmed_are_listed_and_decided(runner: FlaskCliRunner) -> None:
     campaign = ledgers.campaign(status="sent")
     ended: dict[str, Any] = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
     run = ledgers.run(campaign, [(MessageStatus.UNCONFIRMED, "worker_lost", "", 3)], {}, **ended)

@@ -29,7 +29,7 @@ class Silent:
         return None if self.answers else OutcomeUnknown("timeout")
 
 
-def test_of_622_messages_to_a_silent_provider_about_a_batch_is_in_doubt_and_the_rest_waits(
+def test_of_622_messages_to_a_silent_provider_about_a_batch_is_unconfirmed_and_the_rest_waits(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     # given

@@ -181,7 +181,7 @@ def test_unmapped_variables_withdrawn_templates_and_idle_channels_keep_a_draft_b
 # -- confirming -------------------------------------------------------------------------------------------------------
 
 
-def test_confirming_now_opens_a_run_and_rings(now: dt.datetime, valkey: redis.Redis) -> None:
+def test_confirming_now_opens_a_run_and_enqueues(now: dt.datetime, valkey: redis.Redis) -> None:
     draft = ready()
     campaign_id = stored(draft, now)
 

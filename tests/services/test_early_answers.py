@@ -69,7 +69,7 @@ def test_what_is_answered_is_written_while_the_rest_is_out_and_counts_once(
     assert differences() == []
 
 
-def test_a_worker_that_dies_leaves_in_doubt_only_what_was_not_written(
+def test_a_worker_that_dies_leaves_unconfirmed_only_what_was_not_written(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     batch = carried(5, provider, clock)

@@ -322,7 +322,7 @@ def test_a_campaign_without_a_second_channel_waits(app: Flask, both: TwoChannels
     assert (both.moved(), the_run(both.run_id).hold_reason) == ([], "unreachable")
 
 
-def test_a_batch_in_a_dead_workers_hands_stays_behind_in_doubt(app: Flask, both: TwoChannels) -> None:
+def test_a_batch_in_a_dead_workers_hands_stays_behind_unconfirmed(app: Flask, both: TwoChannels) -> None:
     # given a worker that died with the only batch, and another that found the channel down
     opening.open_run(both.run_id, both.clock.now)
     with writing() as session:

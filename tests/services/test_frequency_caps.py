@@ -56,7 +56,7 @@ def test_one_of_the_two_caps_is_enough(app: Flask, now: dt.datetime) -> None:
     assert [cap.most for cap in in_force(now)] == [50]
 
 
-def test_every_change_is_in_the_trail_and_saving_the_same_is_none(app: Flask, now: dt.datetime) -> None:
+def test_every_change_is_in_the_audit_log_and_saving_the_same_is_none(app: Flask, now: dt.datetime) -> None:
     save(now, True, 1, 3)
     save(now, True, 1, 3)
     save(now, False, 1, None)

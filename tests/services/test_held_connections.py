@@ -237,7 +237,7 @@ def test_what_a_cut_left_without_an_answer_is_unconfirmed_and_the_rest_goes_on(a
     told(story())
 
 
-def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
+def test_a_process_that_dies_leaves_unconfirmed_little_more_than_what_was_out(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a window of ten, and an SMSC that answers the first hundred and then takes and says nothing

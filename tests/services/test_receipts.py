@@ -74,7 +74,7 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
     assert tuple(early) == (f"p{batch.rows[0][0]}", 2)
 
 
-def test_a_late_receipt_settles_a_doubt(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+def test_a_late_receipt_settles_an_unconfirmed_message(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(1)
     provider.script = lambda submission: OutcomeUnknown("cut")
     _campaign, run_id = confirmed(clock.now)
@@ -187,7 +187,7 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
     assert funnel(run_id).undelivered == 1
 
 
-def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
+def test_unmatched_receipts_that_lead_nowhere_do_not_keep_others_waiting(
     app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given more unmatched without a message than are looked at in one go, and behind them one that has found its

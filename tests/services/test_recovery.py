@@ -29,7 +29,7 @@ from tests.engine import (
 from tests.fakes import FakeChannel, FakeClock
 
 
-def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
+def test_a_worker_that_never_comes_back_leaves_unconfirmed_messages_not_doubles(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     # given a worker that died with a batch in its hands

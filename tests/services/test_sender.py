@@ -31,7 +31,7 @@ from tests.engine import OPERATOR, confirmed, funnel, recount, status, the_run, 
 from tests.fakes import FakeChannel, FakeClock
 
 
-def test_a_call_that_is_cut_while_it_is_out_is_in_doubt_and_its_siblings_count(
+def test_a_call_that_is_cut_while_it_is_out_is_unconfirmed_and_its_siblings_count(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(5)
@@ -49,7 +49,9 @@ def test_a_call_that_is_cut_while_it_is_out_is_in_doubt_and_its_siblings_count(
     assert recount(run_id) == {"accepted": 4, "unconfirmed": 1}
 
 
-def test_an_answer_that_makes_no_sense_leaves_doubt(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+def test_an_answer_that_makes_no_sense_leaves_unconfirmed_messages(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
     builders.contacts(2)
     provider.script = lambda submission: [SubmitResult(True), "nonsense"]  # type: ignore[list-item]  # that is the point
     _campaign, run_id = confirmed(clock.now)
@@ -178,7 +180,7 @@ def test_a_limited_channel_takes_no_more_than_a_second_s_worth_in_one_request(
     assert (max(sizes), funnel(run_id).accepted) == (10, 20)
 
 
-def test_without_redis_a_lane_keeps_to_its_share_of_the_rate(
+def test_without_redis_a_sender_keeps_to_its_share_of_the_rate(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(30)
@@ -190,7 +192,7 @@ def test_without_redis_a_lane_keeps_to_its_share_of_the_rate(
     assert funnel(run_id).accepted == 30
 
 
-def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock: FakeClock) -> None:
+def test_a_channel_mended_while_a_sender_lives_is_taken_up_anew(app: Flask, clock: FakeClock) -> None:
     # given a sender that knows a run of a channel
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
@@ -235,7 +237,7 @@ def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_
     assert not small.may_claim
 
 
-def test_a_run_that_another_lane_is_freezing_keeps_nobody_waiting(app: Flask, clock: FakeClock) -> None:
+def test_a_run_that_another_sender_is_freezing_keeps_nobody_waiting(app: Flask, clock: FakeClock) -> None:
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
     with db.engine.connect() as other:
@@ -247,7 +249,7 @@ def test_a_run_that_another_lane_is_freezing_keeps_nobody_waiting(app: Flask, cl
     assert not opening.open_run(run_id, clock.now)
 
 
-def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
+def test_a_job_that_no_worker_takes_makes_a_sender_look_around(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a ring that is heard, none, one while the sender freezes an audience, and then the end of the story
@@ -274,7 +276,7 @@ def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
     assert seen == [f"{held.claim_id} send"]
 
 
-def test_a_lane_that_freezes_an_audience_leaves_rings_to_the_others(
+def test_a_sender_that_freezes_an_audience_leaves_jobs_to_the_others(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = sender.Sender(app, clock)
@@ -293,7 +295,7 @@ def test_a_lane_that_freezes_an_audience_leaves_rings_to_the_others(
     assert asked == []
 
 
-def test_of_several_that_listen_one_hears_of_a_ring_and_none_does_without_redis(app: Flask) -> None:
+def test_of_several_that_listen_one_hears_of_a_job_and_none_does_without_redis(app: Flask) -> None:
     assert not queue.queue_grew("senders", queue.SEND)
     queue.enqueue(queue.SEND, "send", 1)
     assert [queue.queue_grew("senders", queue.SEND) for _ in range(2)] == [True, False]
@@ -326,7 +328,7 @@ def test_a_run_in_its_quiet_hours_is_held_before_anything_of_it_is_claimed(
     assert (funnel(quiet).queued, funnel(quiet).in_flight, funnel(loud).in_flight) == (1, 0, 1)
 
 
-def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_pace_that_was_learned(
+def test_a_short_hold_is_waited_out_by_the_sender_and_the_next_one_starts_at_the_pace_that_was_learned(
     app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a provider that takes thirty messages and then asks to slow down, once

@@ -89,7 +89,7 @@ def test_nobody_to_write_to_is_a_run_that_ends_at_once(app: Flask, provider: Fak
     assert status(campaign) == Status.SENT
 
 
-def test_a_lost_answer_leaves_its_messages_in_doubt_and_the_others_go_on(
+def test_a_lost_answer_leaves_its_messages_unconfirmed_and_the_others_go_on(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(250)
@@ -102,7 +102,7 @@ def test_a_lost_answer_leaves_its_messages_in_doubt_and_the_others_go_on(
     assert max(provider.sent.values()) == 1
 
 
-def test_a_provider_that_answers_too_little_leaves_the_rest_in_doubt(
+def test_a_provider_that_answers_too_little_leaves_the_rest_unconfirmed(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(5)
@@ -112,7 +112,7 @@ def test_a_provider_that_answers_too_little_leaves_the_rest_in_doubt(
     assert (funnel(run_id).accepted, funnel(run_id).unconfirmed) == (3, 2)
 
 
-def test_an_adapter_that_fails_unexpectedly_leaves_its_messages_in_doubt(
+def test_an_adapter_that_fails_unexpectedly_leaves_its_messages_unconfirmed(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(5)

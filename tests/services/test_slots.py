@@ -176,7 +176,7 @@ def test_one_that_waits_for_the_rate_is_sent_away_when_its_run_must_not_go_on() 
     limited(story, shared)
 
 
-def test_a_redis_that_is_silent_is_not_asked_at_every_turn_and_the_lane_keeps_to_its_share(
+def test_a_redis_that_is_silent_is_not_asked_at_every_turn_and_the_sender_keeps_to_its_share(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shared, local = Told(redis.TimeoutError()), list[tuple[int, int]]()

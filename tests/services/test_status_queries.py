@@ -35,7 +35,7 @@ def true(run_id: int) -> None:
     assert [check.broken for check in verify.verify() if check.run_id == run_id] == [[]]
 
 
-def test_what_the_provider_knows_is_settled_and_the_rest_stays_in_doubt(
+def test_what_the_provider_knows_is_settled_and_the_rest_stays_unconfirmed(
     run_id: int, provider: FakeChannel, clock: FakeClock
 ) -> None:
     first, second, third = refs(run_id)[:3]

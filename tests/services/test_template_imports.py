@@ -334,7 +334,7 @@ def test_a_file_for_no_channel_is_refused(app: Flask, now: dt.datetime) -> None:
         assert caught.value.problems[0].code == "template_channel_missing"
 
 
-def test_an_import_is_in_the_trail_with_its_counts(take: Take, channel: ChannelRow) -> None:
+def test_an_import_is_in_the_audit_log_with_its_counts(take: Take, channel: ChannelRow) -> None:
     take("t.csv", FILES["t.csv"])
     line = current_session().query(AuditEntry).one()
     assert (line.action, line.noun, line.by) == ("import", "sms_template", "flask templates")

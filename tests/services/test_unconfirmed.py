@@ -48,7 +48,7 @@ def true(run_id: int) -> None:
     assert [check.broken for check in verify.verify() if check.run_id == run_id] == [[]]
 
 
-def test_a_receipt_settles_what_was_in_doubt_if_the_provider_gave_it_an_id(
+def test_a_receipt_settles_what_was_unconfirmed_if_the_provider_gave_it_an_id(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(1)
@@ -139,7 +139,7 @@ def test_who_opted_out_meanwhile_is_not_written_to_again(app: Flask, provider: F
     true(run_id)
 
 
-def test_what_is_left_in_doubt_is_listed_no_more_and_a_receipt_still_settles_it(
+def test_what_is_left_unconfirmed_is_listed_no_more_and_a_receipt_still_settles_it(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     _campaign, run_id = unanswered(app, provider, clock)
@@ -235,7 +235,9 @@ def test_nothing_of_a_stopped_campaign_is_sent_again(app: Flask, provider: FakeC
     assert unconfirmed.decide(run_id, Resolution.COUNT_AS_SENT, OPERATOR, clock.now) == 3
 
 
-def test_doubts_are_found_by_campaign_channel_and_age(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+def test_unconfirmed_messages_are_found_by_campaign_channel_and_age(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
     campaign, run_id = unanswered(app, provider, clock)
     now, hour = clock.now, dt.timedelta(hours=1)
 

@@ -25,7 +25,7 @@ def kept() -> list[tuple[str, dt.datetime]]:
     ]
 
 
-def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_others(
+def test_an_unmatched_receipt_that_still_finds_no_message_keeps_its_time_and_does_not_hide_others(
     app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given unmatched whose provider's ids lead to messages that are gone, more than are looked at in one go

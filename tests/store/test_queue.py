@@ -19,13 +19,13 @@ def waiting(name: str) -> list[str]:
     return [str(job.func_name).removeprefix(queue.TASKS) for job in queue.queue(name).jobs]
 
 
-def test_a_ring_waits_for_a_worker_with_its_arguments(app: Flask) -> None:
+def test_a_job_waits_for_a_worker_with_its_arguments(app: Flask) -> None:
     assert queue.enqueue(queue.SEND, "send", 7)
     (job,) = queue.queue(queue.SEND).jobs
     assert (job.func_name, job.args) == ("smsapp.jobs.tasks.send", [7])
 
 
-def test_nobody_rings_twice_or_for_what_somebody_attends_to(app: Flask) -> None:
+def test_nobody_enqueues_twice_or_for_what_somebody_attends_to(app: Flask) -> None:
     for _ in range(2):
         queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading")
     assert waiting(queue.RECEIPTS) == ["keep_reading"]
@@ -39,7 +39,7 @@ def test_nobody_rings_twice_or_for_what_somebody_attends_to(app: Flask) -> None:
     assert waiting(queue.RECEIPTS) == ["keep_reading"]
 
 
-def test_a_later_ring_is_due_when_it_is_due(app: Flask) -> None:
+def test_a_later_job_is_due_when_it_is_due(app: Flask) -> None:
     moment = dt.datetime.now(dt.UTC)
     queue.enqueue_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, job_id="due-1")
     queue.enqueue_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 2, job_id="due-2")
@@ -47,7 +47,7 @@ def test_a_later_ring_is_due_when_it_is_due(app: Flask) -> None:
     assert [list(job.args) for job in queue.queue(queue.SEND).jobs] == [[1]]
 
 
-def test_the_same_later_ring_moves_instead_of_doubling(app: Flask) -> None:
+def test_the_same_later_job_moves_instead_of_doubling(app: Flask) -> None:
     moment = dt.datetime.now(dt.UTC)
     queue.enqueue_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 1, job_id="due-1")
     queue.enqueue_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, job_id="due-1")
@@ -56,7 +56,7 @@ def test_the_same_later_ring_moves_instead_of_doubling(app: Flask) -> None:
     assert queue.periodic_scheduler().count() == 0
 
 
-def test_a_later_ring_that_was_taken_back_leaves_nothing(app: Flask, valkey: redis.Redis) -> None:
+def test_a_later_job_that_was_taken_back_leaves_nothing(app: Flask, valkey: redis.Redis) -> None:
     queue.enqueue_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, job_id="due-1")
     queue.cancel_scheduled("due-1")
     queue.cancel_scheduled("due-1")
@@ -75,7 +75,7 @@ def test_two_schedulers_take_turns(app: Flask) -> None:
     assert waiting(queue.SEND) == ["start"]
 
 
-def test_chores_are_added_kept_changed_and_forgotten(app: Flask) -> None:
+def test_periodic_tasks_are_added_kept_changed_and_forgotten(app: Flask) -> None:
     assert queue.sync_periodic_tasks(SWEEP) == (1, 0)
     assert queue.sync_periodic_tasks(SWEEP) == (0, 0)
     changed = {"periodic-sweep-2": ("periodic", "sweep", 30), "periodic-news-1": ("news", "keep_reading", 5)}
@@ -86,7 +86,7 @@ def test_chores_are_added_kept_changed_and_forgotten(app: Flask) -> None:
     }
 
 
-def test_campaigns_due_are_no_chores(app: Flask) -> None:
+def test_campaigns_due_are_no_periodic_tasks(app: Flask) -> None:
     queue.enqueue_at(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1), queue.SEND, "start", 1, job_id="due-1")
     queue.sync_periodic_tasks({})
     assert "due-1" in queue.periodic_scheduler()
@@ -96,7 +96,7 @@ def due_again(keeper: queue.PeriodicScheduler, job_id: str) -> None:
     keeper.connection.zadd(keeper.scheduled_jobs_key, {job_id: 0})
 
 
-def test_rings_of_a_chore_do_not_pile_up_while_nobody_listens(app: Flask) -> None:
+def test_jobs_of_a_periodic_task_do_not_pile_up_while_nobody_listens(app: Flask) -> None:
     queue.sync_periodic_tasks(SWEEP)
     keeper = queue.periodic_scheduler()
     for _ in range(3):
@@ -107,7 +107,7 @@ def test_rings_of_a_chore_do_not_pile_up_while_nobody_listens(app: Flask) -> Non
 
 
 @pytest.mark.parametrize("state", [JobStatus.QUEUED, JobStatus.STARTED])
-def test_a_chore_whose_ring_died_unheard_is_rung_again(app: Flask, state: JobStatus) -> None:
+def test_a_periodic_task_whose_job_died_unheard_is_enqueued_again(app: Flask, state: JobStatus) -> None:
     queue.sync_periodic_tasks(SWEEP)
     keeper = queue.periodic_scheduler()
     keeper.tick()
@@ -129,7 +129,7 @@ def test_the_pulse_tells_who_listens(app: Flask) -> None:
     )
 
 
-def test_without_redis_a_ring_is_lost_and_nothing_breaks(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_redis_a_job_is_lost_and_nothing_breaks(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere/at/all.sock")
     assert not queue.enqueue(queue.SEND, "send", 1)
     assert not queue.enqueue_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, job_id="due-1")

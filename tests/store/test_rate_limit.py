@@ -100,7 +100,7 @@ def test_no_second_sees_more_than_the_rate_whatever_is_late(
 
 
 @pytest.mark.parametrize(("per_second", "size"), [(10, 10), (100, 1), (3000, 10)])
-def test_a_provider_that_answers_at_once_gets_what_it_allows_and_no_lane_is_left_out(
+def test_a_provider_that_answers_at_once_gets_what_it_allows_and_no_sender_is_left_out(
     sender: Callable[[str, int], SharedRateLimiter], per_second: int, size: int
 ) -> None:
     dice = random.Random(5)
@@ -123,7 +123,9 @@ def test_after_a_pause_only_a_few_leave_at_once_and_the_rest_evenly(
     assert out == pytest.approx(60, abs=2)
 
 
-def test_what_a_dead_lane_had_out_counts_for_some_seconds_only(sender: Callable[[str, int], SharedRateLimiter]) -> None:
+def test_what_a_dead_sender_had_out_counts_for_some_seconds_only(
+    sender: Callable[[str, int], SharedRateLimiter],
+) -> None:
     # given a sender that is granted all there is, and dies
     assert sender("dead", 10).ask(0, 0, [10], BEGIN)[0] == 1
     # then the others wait, but not for ever
@@ -164,7 +166,7 @@ def test_a_request_cut_before_the_rate_was_lowered_still_leaves(
     assert one.ask(20, 0, [20], BEGIN + 9)[0] == 0
 
 
-def test_alone_a_lane_keeps_to_its_share_from_the_second_second_on() -> None:
+def test_alone_a_sender_keeps_to_its_share_from_the_second_second_on() -> None:
     one = LocalRateLimiter(share=5, since=100.0)
     assert one.ask(0, 3, [1], 100.4) == pytest.approx((0, 0.6))
     # what was answered less than a second ago counts, and what is out

@@ -21,7 +21,7 @@ def test_an_administrator_finds_the_page_in_the_menu_with_the_suggestion_filled_
     assert typed(ada.get(URL)) == (False, "1", "3")
 
 
-def test_saved_caps_are_shown_again_and_are_in_the_trail(client: Pages) -> None:
+def test_saved_caps_are_shown_again_and_are_in_the_audit_log(client: Pages) -> None:
     ada = client.as_("administrator", locale="en")
     page = ada.post(URL, enabled="y", per_day="2", per_week="")
     assert "The frequency caps are on." in page.said()

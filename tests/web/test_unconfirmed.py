@@ -33,7 +33,7 @@ def states(run: Run) -> list[int]:
     ]
 
 
-def test_every_run_with_doubts_is_listed_with_its_causes(client: Pages) -> None:
+def test_every_run_with_unconfirmed_messages_is_listed_with_its_causes(client: Pages) -> None:
     campaign, made = over()
     viewer = client.as_("viewer", "en")
 

@@ -285,7 +285,7 @@ def test_older_one_time_links_end_with_the_sessions(client: Pages, how: str) -> 
 
 
 @pytest.mark.parametrize("url", ["/users", "/users/new", "/trail"])
-def test_people_and_trail_are_for_administrators(client: Pages, url: str) -> None:
+def test_people_and_audit_log_are_for_administrators(client: Pages, url: str) -> None:
     client.as_("operator").get(url, status=403)
     client.as_("administrator").get(url)
 
@@ -310,7 +310,7 @@ def test_ones_own_name_and_language_are_changed(client: Pages) -> None:
     assert olga.post("/account", status=422, name=" ", locale="en").select_one("#name-error")
 
 
-def test_the_trail_is_paged_and_filtered(client: Pages) -> None:
+def test_the_audit_log_is_paged_and_filtered(client: Pages) -> None:
     ada = client.as_("administrator")
     for number in range(60):
         login_links.invite(f"guest{number}", "Guest", Role.VIEWER, False, Actor("ada", ada.user_id), clock.now())
@@ -324,7 +324,7 @@ def test_the_trail_is_paged_and_filtered(client: Pages) -> None:
     assert not ada.get("/trail", action="create", person="999").rows()
 
 
-def test_the_details_of_the_trail_are_in_words(client: Pages) -> None:
+def test_the_details_of_the_audit_log_are_in_words(client: Pages) -> None:
     ada = client.as_("administrator", "en")
     by = Actor("ada", ada.user_id)
     facts: list[dict[str, Any]] = [
