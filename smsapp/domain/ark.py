@@ -150,10 +150,10 @@ def parsed(plain: bytes | bytearray) -> Any:
     Control characters in texts, halves of surrogate pairs and numbers of any length are taken as they are.
     """
     try:
-        found = orjson.loads(plain)
+        parsed = orjson.loads(plain)
     except orjson.JSONDecodeError:
         return _JSON.decode(_text(plain))
-    records = found if found.__class__ is list else (found,)
+    records = parsed if parsed.__class__ is list else (parsed,)
     try:
         # All of them texts, as nearly always: this takes a third of looking at each.
         "".join([record["xwho"] for record in records])
@@ -161,7 +161,7 @@ def parsed(plain: bytes | bytearray) -> Any:
         if any(record.__class__ is dict and record.get("xwho").__class__ is float for record in records):
             # A user id of twenty digits would have lost some of them.
             return _JSON.decode(_text(plain))
-    return found
+    return parsed
 
 
 def _text(plain: bytes | bytearray) -> str:

@@ -74,7 +74,7 @@ class Operation:
     """ALIAS only: the anonymous id."""
     anonymous: bool = False
     """The person had not signed in ($is_login false): xwho is an id of the browser or the device."""
-    kept: bool = True
+    is_stored: bool = True
     """False if the SDK asked to check the record without storing it ($debug 1)."""
     losses: list[Loss] = field(default_factory=list)
     """Properties of the record that were left out."""
@@ -103,7 +103,7 @@ def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
     if not isinstance(context, dict):
         raise Unfit(Reason.BAD_RECORD)
     if "$debug" in context:
-        op.kept = context["$debug"] not in (1, "1")
+        op.is_stored = context["$debug"] not in (1, "1")
     if kind is Kind.ALIAS:
         op.original_id = user_id(context.get("$original_id"))
         return op

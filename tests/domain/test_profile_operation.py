@@ -91,7 +91,7 @@ def test_an_event_is_none_of_our_business() -> None:
 def test_debug_one_is_checked_and_not_kept() -> None:
     asked = operation(record(**{"$debug": 1, "a": 1}), {})
     assert asked is not None
-    assert not asked.kept
+    assert not asked.is_stored
 
 
 def test_null_says_nothing() -> None:

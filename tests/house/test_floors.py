@@ -45,8 +45,6 @@ ONE_FILE = {
 ERRORS = "sqlalchemy.exc."
 """Doors may name the errors of a database that does not answer, to say so."""
 SESSION = "sqlalchemy.orm.Session"
-STATEMENTS_LEFT = {"campaigns", "demo", "receipts", "reports"}
-"""Folders of services in which some statements are left; those belong into the store, in the file of their noun."""
 OF_A_REQUEST = {"request", "session", "g", "abort", "redirect", "url_for", "flash", "make_response"}
 
 
@@ -161,16 +159,14 @@ def test_only_services_open_write_transactions() -> None:
 
 def test_statements_are_in_the_store() -> None:
     """Services name SQLAlchemy's errors, to say that a database does not answer, and the type of a session."""
-    folders: dict[str, list[str]] = {}
-    for source in rooms():
-        if room(source.module) == "services":
-            for line, name in imports(source.tree, types_too=True):
-                if name.split(".")[0] == "sqlalchemy" and name != SESSION and not name.startswith(ERRORS):
-                    folders.setdefault(source.module.split(".")[2], []).append(f"{source.name}:{line} imports {name}")
-    wrong = [place for folder, places in folders.items() if folder not in STATEMENTS_LEFT for place in places]
+    wrong = [
+        f"{source.name}:{line} imports {name}"
+        for source in rooms()
+        if room(source.module) == "services"
+        for line, name in imports(source.tree, types_too=True)
+        if name.split(".")[0] == "sqlalchemy" and name != SESSION and not name.startswith(ERRORS)
+    ]
     assert not wrong, wrong
-    done = STATEMENTS_LEFT - folders.keys()
-    assert not done, f"no statement is left in {sorted(done)}: take it off the list"
 
 
 def test_htmx_is_known_to_the_renderer_alone() -> None:

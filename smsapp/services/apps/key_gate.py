@@ -69,7 +69,7 @@ class KeyGate:
             touched = self._public_names.keys() & {str(name).lower() for name in context}
         types = {name: kind for name, kind in known.items() if name not in touched} if touched else known
         asked = operation(record, types)
-        if asked is None or not asked.kept or not asked.values:
+        if asked is None or not asked.is_stored or not asked.values:
             return asked
         if rights.writable is not None:
             asked = _lose(asked, asked.values.keys() - rights.writable, Reason.NOT_WRITABLE)
@@ -133,7 +133,7 @@ class KeyGate:
         registered: set[str] = {xwho for xwho, contact in before.items() if not contact.anonymous}
         allowed = []
         for asked, key in wanted:
-            if asked.kind is Kind.ALIAS and asked.kept and asked.original_id not in known:
+            if asked.kind is Kind.ALIAS and asked.is_stored and asked.original_id not in known:
                 rights = self._keys[key].rights
                 problem = trust.alias_problem(rights, registered=asked.original_id in registered)
                 if problem is None:

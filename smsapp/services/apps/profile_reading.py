@@ -111,7 +111,7 @@ def read_records(
         except Unfit as unfit:
             refuse(read, record, unfit, key)
             continue
-        if asked is None or not asked.kept:
+        if asked is None or not asked.is_stored:
             read.report.ignored += 1
             if asked is not None and asked.losses:
                 wanted.append((asked, key, record))

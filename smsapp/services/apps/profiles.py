@@ -185,7 +185,7 @@ def _apply(session: Session, read: Reading, now: dt.datetime) -> None:
     sources = {key: gate.source(key, now) for key in read.keys}
     free = {key: gate.is_free(key) for key in read.keys}
     for asked, key, record in read.wanted:
-        if not asked.kept:
+        if not asked.is_stored:
             continue
         xwho = known.get(asked.xwho, asked.xwho)
         if asked.xwho in public and not trust.leads_on(asked, binding_trusted=False):
@@ -293,7 +293,7 @@ def _report_losses(session: Session, read: Reading, now: dt.datetime) -> None:
     report = read.report
     for asked, key, record in read.wanted:
         if asked.losses:
-            report.left_out += asked.kept
+            report.left_out += asked.is_stored
             if len(read.bad) < profile_reading.MOST_KEPT:
                 read.bad.append(Bad(asked.losses[0].reason, as_json(record), _facts(asked.losses), key))
     more = report.refused + report.left_out - len(read.bad)

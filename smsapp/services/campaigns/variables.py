@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-
 from smsapp.domain import property_labels, writing
 from smsapp.domain.campaign import personal
 from smsapp.domain.contact import Type
@@ -17,6 +15,7 @@ from smsapp.domain.sms_template import variables
 from smsapp.store.contacts import audience as people
 from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts.audience import Audience
+from smsapp.store.contacts.contacts import ContactIds
 from smsapp.store.contacts.segments import Segment, members
 from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
@@ -122,7 +121,7 @@ def coverage(segment_id: int, size: int, now: dt.datetime) -> Coverage:
     return Coverage(n_contacts, complete, n_by_name, _examples(member_ids))
 
 
-def _examples(member_ids: sa.Select[Any]) -> dict[str, str]:
+def _examples(member_ids: ContactIds) -> dict[str, str]:
     types = property_catalogue.property_types(current_session())
     examples: dict[str, str] = {}
     for properties in contacts.examples(current_session(), member_ids, EXAMPLES):

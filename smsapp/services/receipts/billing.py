@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain.billed_parts import parts_of_all
@@ -16,7 +15,7 @@ from smsapp.domain.message import ACCEPTED_STATES
 from smsapp.domain.phone import is_domestic
 from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.services.contacts.audience import filled_all
-from smsapp.store.db import one_of
+from smsapp.store.db import Condition, one_of
 from smsapp.store.runs import billed_parts, runs
 from smsapp.store.runs.runs import Message
 
@@ -28,7 +27,7 @@ def parts_of(snapshot: RunSnapshot, rows: Sequence[tuple[str, str | None]]) -> l
     return parts_of_all([render(values) for values in all_values], [is_domestic(phone) for phone, _params in rows])
 
 
-def fill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> int:
+def fill(session: Session, run_id: int, *which: Condition) -> int:
     """Store the parts of a run's messages that have none; return the sum of those the channel has accepted."""
     snapshot = runs.snapshot_of(session, run_id)
     accepted, after = 0, 0
@@ -43,7 +42,7 @@ def fill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> int:
     return accepted
 
 
-def bill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> None:
+def bill(session: Session, run_id: int, *which: Condition) -> None:
     """Store the parts of a run's accepted messages that have none, and add them to the run's parts."""
     billed_parts.add(session, run_id, fill(session, run_id, Message.status.in_(sorted(ACCEPTED_STATES)), *which))
 

@@ -15,11 +15,10 @@ from sqlalchemy.exc import OperationalError
 
 from smsapp.services.platform import shutdown
 from smsapp.services.receipts import applying, parsed_callbacks, replies, unmatched_retry
-from smsapp.services.receipts.parsed_callbacks import Waiting
 from smsapp.store import queue
 from smsapp.store.db import writing
 from smsapp.store.receipts import inbox
-from smsapp.store.receipts.inbox import InboxState
+from smsapp.store.receipts.inbox import InboxState, StoredCallback
 
 log = logging.getLogger(__name__)
 Clock = Callable[[], dt.datetime]
@@ -102,12 +101,12 @@ def _read_bulk(now: dt.datetime) -> int:
     return len(waiting)
 
 
-def _waiting() -> list[Waiting]:
+def _waiting() -> list[StoredCallback]:
     """Return the oldest callbacks of all channels in turn, as many as one transaction applies.
 
     Each channel has its share of every transaction, so many callbacks of one channel do not delay another's.
     """
-    callbacks: list[Waiting] = []
+    callbacks: list[StoredCallback] = []
     length = 0
     read_up_to = dict.fromkeys(inbox.waiting_channels(), 0)
     while read_up_to and len(callbacks) < BULK and length < LONG:
@@ -123,7 +122,7 @@ def _waiting() -> list[Waiting]:
     return callbacks
 
 
-def _apply(waiting: Sequence[Waiting], now: dt.datetime) -> int:
+def _apply(waiting: Sequence[StoredCallback], now: dt.datetime) -> int:
     """Apply these callbacks, then mark them as read; return how many, or 0 if another reader is active.
 
     They are marked after the commit: callbacks of a reader killed in between are applied once more, which changes

@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from sqlalchemy.engine import Row
 
 from smsapp.channels.contract import Channel
 from smsapp.channels.types import Callback, Receipt, Reply
 from smsapp.domain.errors import Refusal
 from smsapp.services.channels import accounts
+from smsapp.store.receipts.inbox import StoredCallback
 
 log = logging.getLogger(__name__)
-Waiting = Row[Any]
-"""A stored callback: id, channel_id and the fields of a Callback, in its order."""
 
 
 @dataclass(slots=True)
@@ -25,13 +21,13 @@ class ParsedCallbacks:
 
     receipts: dict[int, list[Receipt]] = field(default_factory=dict)
     """By channel."""
-    replies: list[tuple[Waiting, int, Reply]] = field(default_factory=list)
+    replies: list[tuple[StoredCallback, int, Reply]] = field(default_factory=list)
     """Each with its callback and its place in it."""
     unreadable: set[int] = field(default_factory=set)
     """Ids of callbacks that cannot be read."""
 
 
-def parse(waiting: Sequence[Waiting]) -> ParsedCallbacks:
+def parse(waiting: Sequence[StoredCallback]) -> ParsedCallbacks:
     """Parse these callbacks."""
     content = ParsedCallbacks()
     adapters: dict[int, Channel | None] = {}

@@ -10,7 +10,7 @@ import datetime as dt
 import enum
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
@@ -63,6 +63,10 @@ _ADD_BY_CLOCK = _ADD.values(
 )
 
 
+StoredCallback: TypeAlias = Row[Any]
+"""A stored callback: id, channel_id and the fields of a Callback, in its order."""
+
+
 def binds(database_url: str, options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return Flask-SQLAlchemy's bind for the inbox: another file on SQLite, {} on PostgreSQL."""
     url = sa.make_url(database_url)
@@ -113,7 +117,7 @@ def waiting_channels() -> Sequence[int]:
         return connection.execute(sa.select(channels.c.id).where(channels.c.id.is_not(None))).scalars().all()
 
 
-def unread(channel_id: int, limit: int, after: int = 0) -> Sequence[Row[Any]]:
+def unread(channel_id: int, limit: int, after: int = 0) -> Sequence[StoredCallback]:
     """Return the oldest unread callbacks of this channel with an id above `after`, in the order they came."""
     of_channel = INBOX.c.channel_id == channel_id, INBOX.c.id > after
     with engine().connect() as connection:
