@@ -141,7 +141,7 @@ def test_leaving_a_changed_form_by_a_link_asks_first_and_cancel_does_not(window:
     expect(page.locator("#name")).to_have_value("王")
     assert dialog_types == ["beforeunload"]
     page.locator("main .form-actions a").click()
-    page.wait_for_url("**/people")
+    page.wait_for_url("**/users")
     assert dialog_types == ["beforeunload"]
 
 
