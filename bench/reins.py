@@ -116,7 +116,7 @@ def pause_and_end(system: System, channel_id: int, dice: random.Random) -> tuple
     _until(system, lambda: _status(campaign_id) in OVER, "the end")
     if _status(campaign_id) != "stopped":
         wrong.append(f"the campaign is {_status(campaign_id)}, not stopped")
-    n_by_phone = {to: n for _run, to, n in system.counts([run_id])["submits"]}
+    n_by_phone = {to: n for _run, to, n, _length in system.counts([run_id])["submits"]}
     sent_phones, cancelled_phones = set(), set()
     for phone, status in current_session().execute(
         sa.select(Message.phone, Message.status).where(Message.run_id == run_id)

@@ -36,7 +36,8 @@ from smsapp.store.db import current_session, db
 from tests import builders
 from tests.engine import confirmed
 
-CONNECTIONS = 8
+CONNECTIONS = 32
+"""Kept open, as between a proxy and this server: what waits at the same moment is committed together."""
 LEAST_EVENTS, LEAST_SINGLES, LEAST_HUNDREDS, MOST_FROZEN, MOST_FLOODED = 0.7, 0.4, 0.25, 5.0, 2.0
 PATIENCE = 120.0
 PER_REQUEST = 100

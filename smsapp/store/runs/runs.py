@@ -95,7 +95,7 @@ class Run(Base):
     """Consecutive calls that reached nobody; determines the back-off."""
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id"))
     segment_id: Mapped[int | None]
-    snapshot: Mapped[RunSnapshot] = mapped_column(SnapshotJson)
+    snapshot: Mapped[RunSnapshot] = mapped_column(SnapshotJson, default=RunSnapshot)
     """Empty until the audience is frozen."""
     marketing: Mapped[bool] = mapped_column(default=False)
     target: Mapped[int] = mapped_column(default=0)
