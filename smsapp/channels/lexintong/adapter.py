@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -142,12 +143,9 @@ class Lexintong(Channel):
         return await self._send_all(submission.template, submission.messages, http)
 
     async def _send_all(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
-        async def submit(part: Messages) -> list[SubmitResult]:
-            return await self._send(template, part, http)
+        return await submit_bisecting([messages], partial(self._send, template, http))
 
-        return await submit_bisecting([messages], submit)
-
-    async def _send(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
+    async def _send(self, template: TemplateSnapshot, http: HttpClient, messages: Messages) -> list[SubmitResult]:
         numbers = [carrier.national(message.phone) for message in messages]
         if self._is_old:
             code, explanation, ref, answer = await self._submit_old(numbers, messages[0].text, http)
