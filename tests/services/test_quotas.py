@@ -54,6 +54,14 @@ def test_requests_in_a_minute_are_counted_whatever_they_bring(app: Flask, key: A
     assert upload(app, key, now + dt.timedelta(minutes=1), "u").code == 200
 
 
+def test_a_request_whose_key_stands_behind_a_long_blank_is_counted_once_like_any_other(
+    app: Flask, key: AppKey, now: dt.datetime
+) -> None:
+    record = json.dumps({"appid": key.key, "xwho": "u", "xwhat": "$pageview", "xcontext": {}})
+    body = gzip.compress(f"[{' ' * 80_000}{record}]".encode())
+    assert [uploads.take(body, "", now).code for _ in range(6)] == [200] * 5 + [429]
+
+
 def test_records_of_a_day_are_counted_and_a_request_beyond_them_is_refused_whole(
     app: Flask, key: AppKey, now: dt.datetime
 ) -> None:

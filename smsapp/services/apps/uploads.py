@@ -113,7 +113,9 @@ def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
     try:
         with _turn_of_large(door) as large:
             plain = ark.unfold(body, settings().UP_MAX_INFLATED_MB * 2**20, large, begin)
-            named = named or keys.get(ark.named_key(plain, keys))
+            if named is None:  # its key stands further in than `begin` was shown
+                named = keys.get(ark.named_key(plain, keys))
+                _ask_quota(door, named, ONE_REQUEST, now)
             if named is None:
                 _count(door, Counter({Reason.BAD_APPID: 1}), now)
                 return STRANGER
