@@ -63,6 +63,7 @@ def create_app(config: Config | None = None) -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
         BABEL_DEFAULT_LOCALE=config.DEFAULT_LOCALE,
         BABEL_DEFAULT_TIMEZONE=config.DEFAULT_ZONE,
+        DEFAULT_REGION=config.DEFAULT_REGION,
     )
     if config.BEHIND_PROXY:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]

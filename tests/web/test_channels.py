@@ -54,6 +54,11 @@ def filled(page: Page) -> dict[str, Any]:
     return sent
 
 
+def test_the_form_names_the_country_of_national_numbers(client: Pages) -> None:
+    page = client.as_("administrator", "en").get("/channels/new/gateway")
+    assert "Empty: CN." in page.get_text()
+
+
 def test_the_property_that_holds_the_phone_is_called_as_people_call_it(app: Flask, client: Pages) -> None:
     builders.known_property("mobile2", label="备用手机")
     builders.known_property("work")
