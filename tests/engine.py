@@ -124,7 +124,7 @@ def claimed(campaign: Campaign, clock: FakeClock, by: str) -> ClaimedBatch:
     with writing() as session:
         until = clock.now + dt.timedelta(seconds=60)
         run_ids = session.scalars(sa.select(Run.id).where(Run.campaign_id == campaign.id)).all()
-        (batch,) = claims.claim_batches(session, run_ids, 0, by, until)
+        (batch,) = claims.claim_batches(session, run_ids, 0, by, until, 1, {})
     return batch
 
 

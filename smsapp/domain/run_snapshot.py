@@ -42,7 +42,7 @@ class RunSnapshot:
 
     @property
     def quiet_hours(self) -> QuietHours | None:
-        return quiet.read(*self.quiet, self.zone) if self.quiet and self.quiet[0] else None
+        return quiet.read(*self.quiet, self.zone) if self.quiet else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object that `from_json` reads."""
@@ -51,9 +51,7 @@ class RunSnapshot:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunSnapshot:
-        """Return the snapshot of a JSON object; {} is that of a run whose audience is not frozen yet."""
-        if not value:
-            return cls()
+        """Return the snapshot that `as_json` wrote."""
         price, hours = value["price"], value["quiet"]
         return cls(
             **{

@@ -177,7 +177,9 @@ def sign_in_first() -> Response:
     page = refill.form_page()
     if request.method == "POST" and page:
         form = SignInForm(formdata=None)
-        return render.page("users/sign_in.html", 401, form=form, problems=[], back=page, carried=refill.sent_fields())
+        return render.page(
+            "users/sign_in.html", 401, form=form, problems=[], back=page, carried=refill.sent_fields(), nobody=False
+        )
     target = request.full_path.removesuffix("?") if request.method == "GET" and not refill.is_refill() else page
     return render.see_other(url_for("users.sign_in", next=None if target in {"", "/"} else target))
 

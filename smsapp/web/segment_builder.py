@@ -115,7 +115,7 @@ class Builder:
         if verb == "reach" and wants_piece():
             return page("segments/_reach.html", reach=self._reach())
         if verb == "count" and wants_piece():
-            return page("segments/_count.html", **self._count(), later=True, segment=self.segment)
+            return page("segments/_count.html", **self._count(), later=True)
         if verb == "refresh" and wants_piece():
             node = forms.at(self.draft, place)
             if isinstance(node, ConditionDraft):

@@ -52,12 +52,10 @@ def try_import(channel_id: int, token: str) -> Response:
         "sms_templates/try_import.html",
         taken=result,
         fate_colours=words.FATE_COLOURS,
-        token=token,
         channel_id=channel_id,
         channel_name=channel_names()[channel_id],
         counts=result.counts,
         useful=result.counts[Fate.ADDED] + result.counts[Fate.CHANGED],
-        Fate=Fate,
     )
 
 

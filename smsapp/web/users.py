@@ -243,7 +243,7 @@ def end_sessions(user_id: int) -> Response:
     return see_other(url_for("users.show", user_id=user_id))
 
 
-@bp.get("/trail")
+@bp.get("/audit-log")
 @needs(Role.ADMINISTRATOR)
 def audit_log() -> Response:
     """Show the audit log, newest first."""

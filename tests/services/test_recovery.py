@@ -55,7 +55,7 @@ def test_a_lease_is_extended_while_its_worker_lives(app: Flask, clock: FakeClock
     _campaign, run_id = confirmed(clock.now)
     opening.open_run(run_id, clock.now)
     with writing() as session:
-        claims.claim_batches(session, [run_id], 0, "w1", clock.now + dt.timedelta(seconds=60))
+        claims.claim_batches(session, [run_id], 0, "w1", clock.now + dt.timedelta(seconds=60), 1, {})
         claims.extend_leases(session, "w1", clock.now + dt.timedelta(seconds=600))
     clock.forward(seconds=61)
     sweeping.sweep(clock.now)
@@ -68,8 +68,8 @@ def test_a_batch_is_claimed_by_one_worker_only(app: Flask, clock: FakeClock) -> 
     opening.open_run(run_id, clock.now)
     minute = dt.timedelta(seconds=60)
     with writing() as session:
-        assert claims.claim_batches(session, [run_id], 0, "w1", clock.now + minute)
-        assert not claims.claim_batches(session, [run_id], 0, "w2", clock.now + minute)
+        assert claims.claim_batches(session, [run_id], 0, "w1", clock.now + minute, 1, {})
+        assert not claims.claim_batches(session, [run_id], 0, "w2", clock.now + minute, 1, {})
 
 
 def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(

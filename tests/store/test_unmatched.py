@@ -63,9 +63,9 @@ def test_nothing_reads_or_sorts_the_whole_table(asked: str) -> None:
         # A small table is read whole, whatever indexes there are; the question here is whether they could serve.
         for way in ("seqscan", "bitmapscan", "sort"):
             connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
-        prefix, bad = "EXPLAIN ", ("Seq Scan on stray_receipt", "Sort")
+        prefix, bad = "EXPLAIN ", ("Seq Scan on unmatched_receipt", "Sort")
     else:
-        prefix, bad = "EXPLAIN QUERY PLAN ", ("SCAN stray_receipt'", "TEMP B-TREE")
+        prefix, bad = "EXPLAIN QUERY PLAN ", ("SCAN unmatched_receipt'", "TEMP B-TREE")
     said: list[tuple[str, Any]] = []
 
     def listen(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:

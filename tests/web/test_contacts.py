@@ -101,7 +101,7 @@ def test_an_id_no_database_holds_is_not_found(client: Any, url: str) -> None:
         f"/replies/?before={2**31}",
         f"/replies/opt-outs?before={10**30}",
         f"/templates/?channel={2**31}&before={10**30}&q=%00",
-        f"/trail?person={2**31}&before={2**63}&action=a%00",
+        f"/audit-log?person={2**31}&before={2**63}&action=a%00",
         f"/campaigns/?channel={2**31}&after={10**30}&q=%00&from=0001-01-01&to=9999-12-31",
         "/segments/?q=a%00b",
     ],

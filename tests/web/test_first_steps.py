@@ -54,7 +54,7 @@ def test_the_first_visitor_reads_where_the_link_is(client: Pages) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/users", "/users/", "/campaigns", "/campaigns/", "/trail/", "/segments", "/account/"]
+    "path", ["/users", "/users/", "/campaigns", "/campaigns/", "/audit-log/", "/segments", "/account/"]
 )
 def test_a_page_is_found_with_and_without_a_slash(client: Pages, path: str) -> None:
     client.as_("administrator").get(path)
@@ -109,7 +109,7 @@ def test_the_audit_log_has_names_links_and_words(client: Pages) -> None:
         )
         log_action(session, Actor("start"), "refuse", "sms_template", 7, clock.now(), by="link")
 
-    page = ada.get("/trail")
+    page = ada.get("/audit-log")
 
     rows = [" ".join(row) for row in page.rows()]
     assert "系统启动" in rows[0]

@@ -68,7 +68,7 @@ def test_the_audit_log_says_from_where_somebody_acted(app: Flask, client: Pages)
     builders.person(login="olga")
     app.test_client().post("/sign-in")  # without a CSRF token: not an attempt
     client.post("/sign-in", login="olga", password="not the password", status=422)
-    page = client.as_("administrator").get("/trail?action=sign_in_failed")
+    page = client.as_("administrator").get("/audit-log?action=sign_in_failed")
     assert "127.0.0.1" in page.text
 
 

@@ -27,7 +27,7 @@ def test_saved_caps_are_shown_again_and_are_in_the_audit_log(client: Pages) -> N
     assert "The frequency caps are on." in page.said()
     assert typed(page) == (True, "2", "")
     assert frequency_caps.frequency_caps() == FrequencyCaps(True, 2, None)
-    assert "Setting frequency_caps" in ada.get("/trail").rows()[0]
+    assert "Setting frequency_caps" in ada.get("/audit-log").rows()[0]
     page = ada.post(URL, per_day="2", per_week="")
     assert "The frequency caps are off." in page.said()
     assert typed(page) == (False, "2", "")

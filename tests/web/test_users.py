@@ -284,7 +284,7 @@ def test_older_one_time_links_end_with_the_sessions(client: Pages, how: str) -> 
     client.get(link, status=404)
 
 
-@pytest.mark.parametrize("url", ["/users", "/users/new", "/trail"])
+@pytest.mark.parametrize("url", ["/users", "/users/new", "/audit-log"])
 def test_people_and_audit_log_are_for_administrators(client: Pages, url: str) -> None:
     client.as_("operator").get(url, status=403)
     client.as_("administrator").get(url)
@@ -314,14 +314,14 @@ def test_the_audit_log_is_paged_and_filtered(client: Pages) -> None:
     ada = client.as_("administrator")
     for number in range(60):
         login_links.invite(f"guest{number}", "Guest", Role.VIEWER, False, Actor("ada", ada.user_id), clock.now())
-    page = ada.get("/trail", person=str(ada.user_id))
+    page = ada.get("/audit-log", person=str(ada.user_id))
     assert len(page.rows()) == 50
     older = ada.get(page.value("a[rel=next]", "href"))
     assert len(older.rows()) == 10
-    piece = ada.get("/trail", htmx=True, action="create")
+    piece = ada.get("/audit-log", htmx=True, action="create")
     assert piece.find("h1") is None
     assert len(piece.rows()) == 50
-    assert not ada.get("/trail", action="create", person="999").rows()
+    assert not ada.get("/audit-log", action="create", person="999").rows()
 
 
 def test_the_details_of_the_audit_log_are_in_words(client: Pages) -> None:
@@ -335,7 +335,7 @@ def test_the_details_of_the_audit_log_are_in_words(client: Pages) -> None:
     with writing() as session:
         for fact in facts:
             log_action(session, by, "edit", "campaign", 1, clock.now(), **fact)
-    assert set(ada.get("/trail").texts(".audit-facts > span")) >= {
+    assert set(ada.get("/audit-log").texts(".audit-facts > span")) >= {
         "Name Spring",
         "Next send 2 Mar 2026 10:00",
         "Result answers",

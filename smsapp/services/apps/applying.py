@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import OperationalError
 
@@ -15,6 +13,8 @@ from smsapp.services.apps import profiles
 from smsapp.services.apps.profile_reading import Report
 from smsapp.services.apps.profiles import ProfileConflict
 from smsapp.services.platform import shutdown
+from smsapp.services.platform.clock import Clock
+from smsapp.services.platform.collector import collector_off
 from smsapp.store import queue
 from smsapp.store.apps import uploads
 from smsapp.store.apps.uploads import Upload
@@ -34,7 +34,7 @@ FEW = 50
 TRIES = 5
 
 
-def keep_applying(clock: Callable[[], dt.datetime], pause: Callable[[float], None] = time.sleep) -> None:
+def keep_applying(clock: Clock, pause: Callable[[float], None] = time.sleep) -> None:
     """Apply what is stored and what comes while we look; return once nothing has come for a while, or after LONGEST.
 
     Somebody else at it is left alone. If receipts wait for a worker, it is theirs after a moment.
@@ -83,7 +83,7 @@ def apply_some(now: dt.datetime) -> Report | None:
     if not rows:
         return None
     try:
-        with _no_collecting():
+        with collector_off():
             return _apply(rows, now)
     except OperationalError:
         raise
@@ -100,22 +100,6 @@ def apply_some(now: dt.datetime) -> Report | None:
             report = profiles.put_aside(row, now)
         total.add(report or Report())
     return total
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Keep the garbage collector from looking through thousands of records again and again while more are read.
-
-    In a process that does not spare it, as worker.py does, that took a quarter of the time. The records are in no
-    cycle; what is in one waits until the end.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import gc
 import io
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +22,8 @@ from smsapp.domain.rejection import Reason
 from smsapp.domain.trust import Origin, Source
 from smsapp.services.contacts import imports
 from smsapp.services.contacts.imports import Preview
+from smsapp.services.platform.clock import Clock
+from smsapp.services.platform.collector import collector_off
 from smsapp.services.tables import reading, recognition
 from smsapp.services.tables.formats import Format
 from smsapp.store.apps import app_keys
@@ -45,8 +45,6 @@ MOST_NOTED = 10_000
 """Rows without a usable number that are stored to be shown; all are counted."""
 
 log = logging.getLogger(__name__)
-
-Clock = Callable[[], dt.datetime]
 
 
 @dataclass
@@ -85,7 +83,7 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
     row = imports.found(import_id)
     current_session().refresh(row)
     try:
-        with _collector_at_rest():
+        with collector_off():
             failure = _run(row, clock, tell)
     except Refusal as refusal:
         failure = refusal.problems[0].code
@@ -99,18 +97,6 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
     current_session().refresh(row)
     imports.drop_file(row)
     log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.position, row.refused)
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Turn the garbage collector off: millions of cells hold no cycles (bench/contacts_import.py)."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:

@@ -21,6 +21,7 @@ from smsapp.domain.property_change import ASIDE, ChangeKind, ChangeState, Winner
 from smsapp.domain.writing import written
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
+from smsapp.services.platform.clock import Clock
 from smsapp.store import queue
 from smsapp.store.contacts import audience as people
 from smsapp.store.contacts import contacts, property_catalogue
@@ -36,8 +37,6 @@ SAMPLED = 10_000
 """Contacts read for the list and for a preview; if there are more, the result says so."""
 PLACES = 4
 EXAMPLES = 5
-
-Clock = Callable[[], dt.datetime]
 
 
 def uses(name: str) -> list[Use]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 
 from smsapp.store.settings import settings
+
+Clock = Callable[[], dt.datetime]
+"""Returns the present moment; what goes on for a while is given one instead of a moment."""
 
 
 def now() -> dt.datetime:

@@ -8,7 +8,7 @@ _wanted = threading.Event()
 
 
 def request(on: bool = True) -> None:
-    """Set what `is_wanted()` returns from now on. Called by worker.py when a signal comes."""
+    """Set what `requested()` returns from now on. Called by worker.py when a signal comes."""
     if on:
         _wanted.set()
     else:

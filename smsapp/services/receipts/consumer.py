@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy.exc import OperationalError
 
 from smsapp.services.platform import shutdown
+from smsapp.services.platform.clock import Clock
 from smsapp.services.receipts import applying, parsed_callbacks, replies, unmatched_retry
 from smsapp.store import queue
 from smsapp.store.db import writing
@@ -21,7 +22,6 @@ from smsapp.store.receipts import inbox
 from smsapp.store.receipts.inbox import InboxState, StoredCallback
 
 log = logging.getLogger(__name__)
-Clock = Callable[[], dt.datetime]
 
 PAGE = 500
 """Callbacks fetched at once."""

@@ -32,10 +32,10 @@ def listing(
     return keyset_page.cut(rows, PAGE, lambda row: row.id)
 
 
-def tried_until(unmatched: UnmatchedReceipt, now: dt.datetime) -> dt.datetime | None:
+def tried_until(row: UnmatchedReceipt, now: dt.datetime) -> dt.datetime | None:
     """Return until when it may still be matched, or None if it is not retried (any more)."""
-    until = unmatched.at + YOUNG
-    return until if unmatched.provider_ref and until > now else None
+    until = row.at + YOUNG
+    return until if row.provider_ref and until > now else None
 
 
 def lately(channel_id: int, now: dt.datetime) -> int:

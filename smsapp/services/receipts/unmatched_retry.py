@@ -28,22 +28,22 @@ def retry(now: dt.datetime, since: dt.datetime | None = None) -> None:
     after = 0
     # Reading many unmatched receipts must not block other writers, so it happens before the transaction.
     while batch := unmatched.with_message(current_session(), since or now - YOUNG, after, AT_ONCE):
-        receipts = [ChannelReceipt(unmatched.channel_id, _receipt(unmatched)) for unmatched in batch]
+        receipts = [ChannelReceipt(row.channel_id, _receipt(row)) for row in batch]
         arrived: dict[int, list[Receipt]] = {}
         for channel_id, receipt in receipts:
             arrived.setdefault(channel_id, []).append(receipt)
         with writing() as session:
             unknown = set(applying.apply_to_messages(session, arrived, now))
-            matched = [unmatched.id for unmatched, pair in zip(batch, receipts, strict=True) if pair not in unknown]
+            matched = [row.id for row, pair in zip(batch, receipts, strict=True) if pair not in unknown]
             unmatched.delete(session, matched)
         after = batch[-1].id
 
 
-def _receipt(unmatched: UnmatchedReceipt) -> Receipt:
+def _receipt(row: UnmatchedReceipt) -> Receipt:
     return Receipt(
-        ReceiptStatus(unmatched.status),
-        provider_ref=unmatched.provider_ref,
-        phone=unmatched.phone,
-        outcome=Outcome(unmatched.outcome) if unmatched.outcome else None,
-        code=unmatched.code,
+        ReceiptStatus(row.status),
+        provider_ref=row.provider_ref,
+        phone=row.phone,
+        outcome=Outcome(row.outcome) if row.outcome else None,
+        code=row.code,
     )

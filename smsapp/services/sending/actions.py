@@ -51,7 +51,7 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
 
 
 def reroute(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Move the unsent part of a held run to the other channel with `routing.move`, and close the run if it is over."""
+    """Move the unsent part of a held run to the other channel with `failover.move`, and close the run if it is over."""
     failover.move(run_id, actor, now)
     closing.close_if_over(run_id, now)
 

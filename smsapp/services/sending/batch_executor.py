@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,6 +11,8 @@ from smsapp.channels.http import HttpClient
 from smsapp.channels.types import SubmitRequest
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
+from smsapp.services.platform import shutdown
+from smsapp.services.platform.clock import Clock
 from smsapp.services.sending import rendering
 from smsapp.services.sending.brake import NoAnswers
 from smsapp.services.sending.in_flight_batch import InFlightBatch
@@ -25,10 +26,8 @@ log = logging.getLogger(__name__)
 class BatchExecutor:
     """Sends batches of one sender over `http`. `want_more` is called when the database should be asked for more."""
 
-    def __init__(self, http: HttpClient, clock: Callable[[], dt.datetime], want_more: Callable[[], None]) -> None:
+    def __init__(self, http: HttpClient, clock: Clock, want_more: Callable[[], None]) -> None:
         self.http, self.clock, self.want_more = http, clock, want_more
-        self.stopping = False
-        """Whether nothing more may leave: the worker shuts down."""
 
     def render(self, batch: InFlightBatch, run: ActiveRun) -> list[Request]:
         """Return the batch's requests; none, and the run stopped, if its texts cannot be made."""
@@ -62,7 +61,7 @@ class BatchExecutor:
         has_slot, size = False, 0
 
         def may_send() -> bool:
-            return not self.stopping and run.may_send(self.clock())
+            return not shutdown.requested() and run.may_send(self.clock())
 
         try:
             for request in requests:

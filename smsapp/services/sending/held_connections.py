@@ -29,9 +29,10 @@ from smsapp.domain.run import HoldReason
 from smsapp.services.channels import accounts, registry
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.app_thread import AppThread
+from smsapp.services.platform.clock import Clock
 from smsapp.services.receipts import callback_inbox
 from smsapp.services.sending import unfinished
-from smsapp.services.sending.sender import Clock, Sender
+from smsapp.services.sending.sender import Sender
 from smsapp.store.channels import held_connections
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.channels.held_connections import Connection

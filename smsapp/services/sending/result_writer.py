@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy.exc import DBAPIError
 
 from smsapp.services.platform.app_thread import AppThread
+from smsapp.services.platform.clock import Clock
 from smsapp.services.sending import batch_results
 from smsapp.services.sending.in_flight_batch import InFlightBatch
 
@@ -24,7 +24,7 @@ STORE_TRIES = 5
 class ResultWriter:
     """Stores on the sender's database thread."""
 
-    def __init__(self, database: AppThread, clock: Callable[[], dt.datetime]) -> None:
+    def __init__(self, database: AppThread, clock: Clock) -> None:
         self.database, self.clock = database, clock
         self.unfinished: set[InFlightBatch] = set()
         self.finished: list[InFlightBatch] = []

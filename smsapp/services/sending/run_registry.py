@@ -22,6 +22,7 @@ from smsapp.domain.quiet import QuietHours
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import accounts
+from smsapp.services.platform.clock import Clock
 from smsapp.services.sending import opening, unfinished
 from smsapp.services.sending.brake import Brake
 from smsapp.services.sending.slots import RateLimitedSlotQueue, SlotContext, SlotQueue
@@ -150,7 +151,7 @@ class RunRegistry:
     def __init__(
         self,
         claim: str,
-        clock: Callable[[], dt.datetime],
+        clock: Clock,
         held_channels: Callable[[], Collection[int]] | None,
         slot_context: SlotContext,
     ) -> None:
@@ -206,7 +207,10 @@ class RunRegistry:
                     run.enter(Phase.STOPPED)
             claimable = [run_id for run_id, run in self.runs.items() if run.may_claim]
             lease = now + self._lease()
-            return claims.claim_batches(session, claimable, self.last_run, self.claim_id, lease, limit, sizes or None)
+            batches = claims.claim_batches(session, claimable, self.last_run, self.claim_id, lease, limit, sizes)
+        if batches:
+            self.last_run = batches[0].run_id
+        return batches
 
     def is_anything_left(self) -> bool:
         """Return whether another sender would find something to do."""

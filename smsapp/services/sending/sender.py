@@ -11,7 +11,6 @@ same time on one event loop; the database is asked on one thread beside it, and 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 import secrets
 from collections.abc import Callable, Collection, Sequence
@@ -24,6 +23,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.run import RunState
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.app_thread import AppThread
+from smsapp.services.platform.clock import Clock
 from smsapp.services.sending import opening
 from smsapp.services.sending.batch_executor import BatchExecutor
 from smsapp.services.sending.in_flight_batch import InFlightBatch
@@ -35,7 +35,6 @@ from smsapp.store.runs.claims import ClaimedBatch
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
-Clock = Callable[[], dt.datetime]
 
 POLL_SECONDS = 0.5
 """Seconds between polls of the database: for pauses, new runs, and held runs whose hold is over."""
@@ -59,7 +58,6 @@ class Sender:
         self.writer = ResultWriter(self.database, clock)
         self.batches: set[asyncio.Task[None]] = set()
         self.freezing: asyncio.Future[bool] | None = None
-        self.stopping = False
         self.poll_at = 0.0
         """Loop time of the next poll of the database."""
         self.wakeup = asyncio.Event()
@@ -76,14 +74,14 @@ class Sender:
             executor = BatchExecutor(http, self.clock, self.wakeup.set)
             watching = asyncio.create_task(self._watch_queue())
             try:
-                while loop.time() < end_at and not self.stopping:
+                while loop.time() < end_at and not shutdown.requested():
                     self.wakeup.clear()
                     if loop.time() >= finish_at:
                         finish_at = end_at
                         self.registry.finish()
                     if loop.time() >= self.poll_at:
                         self.poll_at = loop.time() + POLL_SECONDS
-                        await self._poll(executor)
+                        await self._poll()
                     if await self._claim_batches(executor):
                         continue
                     if not self.batches and self.freezing is None and not self.registry.resumes_soon:
@@ -92,7 +90,7 @@ class Sender:
                         await asyncio.wait_for(self.wakeup.wait(), max(0.01, self.poll_at - loop.time()))
             finally:
                 watching.cancel()
-                await self._finish(executor)
+                await self._finish()
         return await self.database.run(self.registry.is_anything_left)
 
     # -- the path of a batch --------------------------------------------------------------------------------------
@@ -112,7 +110,6 @@ class Sender:
             self.registry.note_nothing_claimed()
             return False
         run = self.registry.runs[batches[0].run_id]
-        self.registry.last_run = run.run_id
         for claimed in batches:
             run.batches += 1
             run.channel.batches += 1
@@ -143,12 +140,12 @@ class Sender:
         self.batches.discard(task)
         self.wakeup.set()
 
-    async def _finish(self, executor: BatchExecutor) -> None:
+    async def _finish(self) -> None:
         """Wait for all calls in flight and store their results, also after an error."""
         while self.batches:
             await asyncio.wait(self.batches, timeout=POLL_SECONDS)
             try:
-                await self._poll(executor, freeze=False)
+                await self._poll(freeze=False)
             except Exception:
                 log.exception("sender.poll")
         if self.freezing is not None:
@@ -158,14 +155,13 @@ class Sender:
 
     # -- what has changed outside ---------------------------------------------------------------------------------
 
-    async def _poll(self, executor: BatchExecutor, *, freeze: bool = True) -> None:
+    async def _poll(self, *, freeze: bool = True) -> None:
         """Bring the registry in line with the database, and freeze new audiences beside it: that may take long."""
         if self.freezing is not None and self.freezing.done():
             self.freezing = None
         await self.writer.store_early()
-        self.stopping = executor.stopping = shutdown.requested()
         open_runs = await self.database.run(self.registry.refresh)
-        if freeze and open_runs and self.freezing is None and not self.stopping:
+        if freeze and open_runs and self.freezing is None and not shutdown.requested():
             self.freezing = self.freezer.run(self._freeze, open_runs)
             self.freezing.add_done_callback(self._frozen)
 

@@ -1,4 +1,4 @@
-"""Applies receipts to the ledger in bulk: the present states of messages, and their tally_changes."""
+"""Applies receipts to the ledger in bulk: the present states of messages, and their changes."""
 
 from __future__ import annotations
 

@@ -93,8 +93,8 @@ def claim_batches(
     after_run: int,
     claim: str,
     lease_until: dt.datetime,
-    most: int = 1,
-    sizes: Mapping[int, int] | None = None,
+    most: int,
+    sizes: Mapping[int, int],
 ) -> list[ClaimedBatch]:
     """Claim up to `most` next batches of one of these runs that is sending: the next after `after_run`, in turn.
 
@@ -114,7 +114,7 @@ def claim_batches(
     changes: Changes = Counter()
     claimed = []
     for no, run_id, lo, hi, attempts in sorted(rows):
-        size = sizes.get(run_id) if sizes else None
+        size = sizes.get(run_id)
         end = min(hi, lo + size - 1) if size else hi
         if end < hi:
             _split_batch(session, run_id, no, end, hi, attempts - 1)

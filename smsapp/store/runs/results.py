@@ -111,7 +111,7 @@ def write_back(session: Session, batches: Sequence[PreparedResults], at: int) ->
     batches = sorted(batches, key=lambda prepared: (prepared.batch.run_id, prepared.batch.no))
     changes: dict[int, Changes] = {prepared.batch.run_id: Counter() for prepared in batches}
     billed: Counter[int] = Counter()
-    # Locks runs, then messages, then tallies, as sending.settle and the applying of receipts do: another order could
+    # Locks runs, then messages, then tallies, as closing.close and the applying of receipts do: another order could
     # deadlock.
     if dialect() == "postgresql":
         lock_runs(session, changes)

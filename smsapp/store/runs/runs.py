@@ -40,7 +40,7 @@ class SnapshotJson(sa.types.TypeDecorator[RunSnapshot]):
         return (value or RunSnapshot()).as_json()
 
     def process_result_value(self, value: dict[str, Any] | None, dialect: sa.Dialect) -> RunSnapshot:
-        return RunSnapshot.from_json(value or {})
+        return RunSnapshot() if value is None else RunSnapshot.from_json(value)
 
 
 class Run(Base):
@@ -196,9 +196,7 @@ def add_missed(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.
 def _new(campaign: Campaign, slot: dt.datetime, now: dt.datetime, **values: Any) -> Any:
     """Return the INSERT of this campaign's run for this slot; it does nothing if there is one."""
     choices = {"channel_id": campaign.channel_id, "segment_id": campaign.segment_id}
-    new = upsert(Run).values(
-        campaign_id=campaign.id, slot=slot, opened_at=now, snapshot=RunSnapshot(), **choices, **values
-    )
+    new = upsert(Run).values(campaign_id=campaign.id, slot=slot, opened_at=now, **choices, **values)
     return new.on_conflict_do_nothing()
 
 

@@ -444,9 +444,9 @@ def upgrade_main() -> None:
         sa.Column("status", sa.String(length=12), nullable=False),
         sa.Column("code", sa.String(length=80), nullable=False),
         sa.ForeignKeyConstraint(
-            ["channel_id"], ["channel.id"], name=op.f("fk_stray_receipt_channel_id"), ondelete="CASCADE"
+            ["channel_id"], ["channel.id"], name=op.f("fk_unmatched_receipt_channel_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_stray_receipt")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_unmatched_receipt")),
     )
     with op.batch_alter_table("unmatched_receipt", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_unmatched_receipt_at"), ["at"], unique=False)
