@@ -12,10 +12,17 @@ import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from smsapp.domain import provider_claims, setting_addresses
+from smsapp.domain.roles import RANKS
+from smsapp.domain.setting_values import choice as _choice
+from smsapp.domain.setting_values import flag as _flag
+from smsapp.domain.setting_values import number as _number
+from smsapp.domain.setting_values import zone as _zone
 
 HERE = Path(__file__).resolve().parent
 LONGEST_SOCKET = 100
@@ -34,75 +41,22 @@ def _text(raw: str) -> str:
     return raw
 
 
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def read(raw: str) -> int:
-        try:
-            value = int(raw)
-        except ValueError:
-            raise ValueError(f"must be a whole number, not {raw!r}") from None
-        if not low <= value <= high:
-            raise ValueError(f"must be between {low} and {high}, not {value}")
-        return value
-
-    return read
-
-
-def _flag(raw: str) -> bool:
-    word = raw.strip().lower()
-    if word in {"1", "true", "yes", "on"}:
-        return True
-    if word in {"0", "false", "no", "off", ""}:
-        return False
-    raise ValueError(f"must be 1 or 0, not {raw!r}")
-
-
-def _zone(raw: str) -> str:
-    try:
-        ZoneInfo(raw)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"must be an IANA zone such as Asia/Shanghai, not {raw!r}") from None
-    return raw
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def read(raw: str) -> str:
-        if raw not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}, not {raw!r}")
-        return raw
-
-    return read
-
-
 def _folder(raw: str) -> Path:
     return Path(raw).expanduser().resolve()
 
 
-def _database(raw: str) -> str:
-    # Hosting companies hand out postgres://, which SQLAlchemy refuses; psycopg 3 is our driver.
-    for old in ("postgres://", "postgresql://"):
-        if raw.startswith(old):
-            return "postgresql+psycopg://" + raw.removeprefix(old)
-    if raw and not raw.startswith(("sqlite:///", "postgresql+psycopg://")):
-        # The value may hold a password, so it is not repeated.
-        raise ValueError("must start with sqlite:/// or postgresql://")
-    return raw
-
-
-def _redis(raw: str) -> str:
-    if raw and not raw.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must start with redis://, rediss:// or unix://")
-    return raw
-
-
-def _public_url(raw: str) -> str:
-    parts = urlsplit(raw)
-    if raw and (parts.scheme not in {"http", "https"} or not parts.netloc):
-        raise ValueError("must be an address such as https://sms.example.com")
-    return raw.rstrip("/")
-
-
 def _names(raw: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def _networks(raw: str) -> tuple[str, ...]:
+    names = _names(raw)
+    for name in names:
+        try:
+            name == "unix" or ip_network(name)
+        except ValueError:
+            raise ValueError(f"must hold addresses, networks or unix, not {name!r}") from None
+    return names
 
 
 def setting(read: Callable[[str], Any], default: str, why: str, *, secret: bool = False) -> Any:
@@ -117,10 +71,13 @@ class Config:
         _folder, str(HERE / "instance"), "Folder for the database files, keys, uploads and logs."
     )
     DATABASE_URL: str = setting(
-        _database, "", "PostgreSQL address; empty means SQLite in the instance folder.", secret=True
+        setting_addresses.database, "", "PostgreSQL address; empty means SQLite in the instance folder.", secret=True
     )
     REDIS_URL: str = setting(
-        _redis, "", "Redis or Valkey address; empty means the embedded Valkey in the instance folder.", secret=True
+        setting_addresses.redis,
+        "",
+        "Redis or Valkey address; empty means the embedded Valkey in the instance folder.",
+        secret=True,
     )
     SECRET_KEY: str = setting(
         _text, "", "Signs sessions; empty means a key generated into the instance folder.", secret=True
@@ -131,7 +88,9 @@ class Config:
         "Fernet key (or several, newest first, comma-separated) for channel secrets; empty means a generated one.",
         secret=True,
     )
-    PUBLIC_URL: str = setting(_public_url, "", "Address under which providers reach this application for callbacks.")
+    PUBLIC_URL: str = setting(
+        setting_addresses.public_url, "", "Address under which providers reach this application for callbacks."
+    )
     TRUSTED_HOSTS: tuple[str, ...] = setting(
         _names,
         "",
@@ -141,13 +100,52 @@ class Config:
     HOST: str = setting(_text, "127.0.0.1", "Address the web server listens on.")
     PORT: int = setting(_number(0, 65535), "8000", "Port of the web server; `make run` takes the next free one.")
     WEB_WORKERS: int = setting(_number(1, 64), "2", "Processes of the web server.")
+    NO_SEND: bool = setting(_flag, "0", "Pages only: nothing is sent, no worker starts (`flask serve --no-send`).")
     SEND_WORKERS: int = setting(
         _number(1, 64),
         "2",
         "Workers that send, on all hosts; `make run` starts so many. Without Redis each keeps to its share of a rate.",
     )
-    BEHIND_PROXY: bool = setting(_flag, "0", "Trust X-Forwarded-* of one reverse proxy.")
+    TRUSTED_PROXIES: tuple[str, ...] = setting(
+        _networks,
+        "",
+        "Reverse proxies whose X-Forwarded-For, -Proto, -Host and X-Request-ID are believed: addresses or networks, "
+        "comma-separated (127.0.0.1, 10.0.0.0/24); unix: whoever connects through a unix socket.",
+    )
     SECURE_COOKIES: bool = setting(_flag, "0", "Send cookies over https only; switch on in production.")
+    HSTS_SECONDS: int = setting(
+        _number(0, 63_072_000),
+        "0",
+        "How long browsers that came over https refuse plain http (Strict-Transport-Security); 0 says nothing. "
+        "Begin with 300; 31536000 is a year.",
+    )
+    HSTS_SUBDOMAINS: bool = setting(_flag, "0", "Let that hold for all subdomains as well.")
+    REQUIRE_SECOND_FACTOR: str = setting(
+        _choice("", *RANKS),
+        "",
+        "The least role that must sign in with a second factor (administrator, operator ..); empty: nobody must.",
+    )
+    LOCAL_SIGN_IN: bool = setting(
+        _flag, "1", "Let people sign in with a password; 0: only through OIDC_ISSUER and `flask users link`."
+    )
+    OIDC_ISSUER: str = setting(
+        setting_addresses.issuer, "", "OpenID Connect provider through which people sign in; empty: none."
+    )
+    OIDC_CLIENT_ID: str = setting(_text, "", "This application's client id at the provider.")
+    OIDC_CLIENT_SECRET: str = setting(_text, "", "Its secret; empty for a public client.", secret=True)
+    OIDC_SCOPES: str = setting(_text, "openid profile email", "Scopes that are asked for, separated by blanks.")
+    OIDC_ROLE_CLAIM: str = setting(
+        _text, "groups", "Claim of the ID token that says the role; may be a path (realm_access.roles)."
+    )
+    OIDC_ROLES: tuple[tuple[str, str], ...] = setting(
+        provider_claims.read_roles,
+        "",
+        "Values of that claim and their roles: sms-admins=administrator;sms-team=operator. Who has none stays out.",
+    )
+    REQUEST_SECONDS: int = setting(
+        _number(1, 3600), "30", "How long a page, /up or a callback may take; then it ends with 503 and is rolled back."
+    )
+    LONG_REQUEST_SECONDS: int = setting(_number(1, 86_400), "900", "The same for exports and uploads.")
     DEFAULT_ZONE: str = setting(_zone, "Asia/Shanghai", "Zone of new campaigns.")
     DEFAULT_LOCALE: str = setting(_choice("zh_Hans", "en"), "zh_Hans", "Language of the pages before a person chooses.")
     DEFAULT_REGION: str = setting(_text, "CN", "Country whose national phone numbers need no +prefix.")
@@ -167,6 +165,11 @@ class Config:
     )
     UP_MB_PER_DAY: int = setting(
         _number(1, 10_000_000), "512", "MiB of profile records by one public AppKey; by a server key ten times as many."
+    )
+    UP_UNDO_MB: int = setting(
+        _number(1, 1_000_000),
+        "256",
+        "MiB kept of each AppKey to undo what it replaced; older than seven days nothing is kept.",
     )
     ALLOWED_PRIVATE_HOSTS: tuple[str, ...] = setting(
         _names,
@@ -207,14 +210,27 @@ class Config:
     RETENTION_DAYS: int = setting(
         _number(1, 3650), "180", "How long callbacks are kept as they came, and receipts that name no message."
     )
+    JOURNAL_DAYS: int = setting(
+        _number(1, 3650), "90", "How old a backup may be for the journal to tell what was sent since."
+    )
     TEMPLATE_CHECK_DAYS: int = setting(
         _number(1, 3650), "30", "After so many days an approval should be compared with the provider again."
     )
     MESSAGE_MONTHS: int = setting(
         _number(0, 240), "0", "How many months single messages are kept after their run; 0 keeps them. Numbers stay."
     )
+    REPLY_MONTHS: int = setting(
+        _number(0, 240), "0", "How many months replies are kept; 0 keeps them. Opt-outs and those that wait stay."
+    )
     TEST_CLOCK: str = setting(_text, "", "For rehearsals: a file with the seconds that are added to the clock.")
+    METRICS_PORT: int = setting(
+        _number(0, 65535), "0", "Port on HOST that answers /metrics without a token, for Prometheus alone; 0: none."
+    )
+    METRICS_TOKEN: str = setting(
+        _text, "", "Bearer token for /metrics on the main port; empty: it is not answered there.", secret=True
+    )
     LOG_LEVEL: str = setting(_choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "How much is logged.")
+    LOG_FORMAT: str = setting(_choice("text", "json"), "text", "Log lines for people, or as JSON for a collector.")
 
     @classmethod
     def read(cls, environ: Mapping[str, str], **overrides: Any) -> Config:
@@ -229,7 +245,18 @@ class Config:
                 problems.append(f"{item.name} {error}.")
         if problems:
             raise ConfigError(problems)
-        return cls(**(values | overrides))
+        config = cls(**(values | overrides))
+        if contradictions := config.contradictions():
+            raise ConfigError(contradictions)
+        return config
+
+    def contradictions(self) -> list[str]:
+        """Return a sentence for each setting that another one needs."""
+        needed = {"OIDC_CLIENT_ID": self.OIDC_CLIENT_ID, "OIDC_ROLES": self.OIDC_ROLES}
+        missing = [f"{name} must be set with OIDC_ISSUER." for name, value in needed.items() if not value]
+        if self.OIDC_ISSUER:
+            return missing
+        return [] if self.LOCAL_SIGN_IN else ["LOCAL_SIGN_IN must be 1 without OIDC_ISSUER."]
 
     @property
     def database_url(self) -> str:

@@ -12,28 +12,36 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
 import redis
 from flask import Flask
+from flask_babel import force_locale
 from rq import Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
+from sqlalchemy.exc import SQLAlchemyError
 
-from config import Config, ConfigError
-from smsapp.factory import create_app, load
+from smsapp.domain import log_context
+from smsapp.domain.errors import OutOfTime, Refusal
 from smsapp.jobs import periodic
-from smsapp.services.platform import clock, shutdown
-from smsapp.services.sending import held_connections
-from smsapp.store import queue
+from smsapp.labels import sentence
+from smsapp.services.platform import clock, forking, schema_check, shutdown
+from smsapp.services.sending import held_connections, recovery
+from smsapp.store import deadline, periodic_queue, queue
+from smsapp.store import settings as stored_settings
 from smsapp.store.db import db
 
 GRACE_SECONDS = 25
 """How long a job that was asked to stop may take to leave its work in order."""
+NICENESS = 5
+"""Jobs give way to pages, uploads and callbacks on the same machine: these are waited for, and a campaign can wait."""
 LONGEST_PAUSE = 10.0
+LONGEST_LOOK = 1.0
+"""Seconds the scheduler waits for the database: a job enqueued in vain is better than a campaign that starts late."""
 RESYNC_SECONDS = 60
 
 log = logging.getLogger("worker")
@@ -48,6 +56,8 @@ class JobWorker(Worker):
     def perform_job(self, job: Job, *args: Any, **kwargs: Any) -> bool:
         """Run one job in the forked child, in an application context of its own; log one line about it."""
         signal.signal(signal.SIGTERM, lambda *_: shutdown.request())
+        log_context.JOB.set(job.id)
+        log_context.REQUEST.set(queue.request_id(job))
         begun = time.monotonic()
         with self.app.app_context():
             done = super().perform_job(job, *args, **kwargs)
@@ -104,6 +114,26 @@ def wait_for_redis(client: redis.Redis, stop: threading.Event) -> bool:
     return False
 
 
+def wait_for_database(app: Flask, pause: Callable[[float], None] = time.sleep) -> None:
+    """Wait until the database answers; log it once. Raises Refusal if this code cannot run with its schema.
+
+    A database that is older than what was sent is taken over before anything else is done.
+    """
+    warned = False
+    with app.app_context(), force_locale("en"):
+        while True:
+            try:
+                schema_check.check()
+                recovery.check(clock.now())
+            except SQLAlchemyError as error:
+                if not warned:
+                    log.warning("database.waiting error=%s", type(error).__name__)
+                    warned = True
+                pause(LONGEST_PAUSE / 5)
+            else:
+                return
+
+
 def work(app: Flask, client: redis.Redis, names: Sequence[str]) -> int:
     """Run jobs of these queues, round robin, until SIGTERM or SIGINT; return the exit code."""
     # Otherwise RQ logs each job's description and result lifespan besides our own line.
@@ -122,17 +152,33 @@ def work(app: Flask, client: redis.Redis, names: Sequence[str]) -> int:
     return 0
 
 
+def is_needed(task: str) -> bool:
+    """Return whether a periodic task has something to do; True also if the database does not say so in time."""
+    condition = next((each.if_needed for each in periodic.PERIODIC_TASKS if each.task == task), None)
+    if condition is None:
+        return True
+    deadline.begin(LONGEST_LOOK)
+    try:
+        return condition(clock.now())
+    except (SQLAlchemyError, OutOfTime):
+        return True
+    finally:
+        deadline.end()
+        db.session.remove()
+
+
 def schedule(app: Flask, stop: threading.Event) -> int:
     """Enqueue what is due once a second until `stop`; sync the periodic tasks at start and after each outage."""
     periodic_tasks = {task.job_id: (task.queue, task.task, task.every) for task in periodic.PERIODIC_TASKS}
     with app.app_context():
-        keeper = queue.periodic_scheduler()
+        keeper = periodic_queue.periodic_scheduler()
+        keeper.is_needed = is_needed
         synced = float("-inf")
         log.info("scheduler.up")
         while not stop.is_set():
             try:
                 if time.monotonic() - synced > RESYNC_SECONDS:
-                    added, removed = queue.sync_periodic_tasks(periodic_tasks)
+                    added, removed = periodic_queue.sync_periodic_tasks(periodic_tasks)
                     if added or removed:
                         log.info("scheduler.periodic_tasks added=%s removed=%s", added, removed)
                     synced = time.monotonic()
@@ -164,18 +210,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.queues.split(",")
     if unknown := set(names) - set(queue.QUEUES):
         parser.error(f"no such queue: {', '.join(sorted(unknown))}; there are {', '.join(queue.QUEUES)}")
+    # Under `flask serve` it is loaded already.
+    app: Flask = importlib.import_module("wsgi").app
+    if app.extensions[stored_settings.EXTENSION].NO_SEND:
+        print("NO_SEND is set: pages only, so no worker starts.", file=sys.stderr)  # noqa: T201
+        return 3
     try:
-        config = Config.read(os.environ)
-    except ConfigError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
-    app = create_app(config)
+        wait_for_database(app)
+    except Refusal as refusal:
+        with app.app_context(), force_locale("en"):
+            print(*map(sentence, refusal.problems), sep="\n", file=sys.stderr)  # noqa: T201
+        return 3
     if options.role == "work":
-        # Load once here, not in each forked child.
-        importlib.import_module(queue.TASKS.removesuffix("."))
-        load()
+        os.nice(NICENESS)
+        with app.app_context():
+            forking.disconnect()
         tune_gc_for_bulk_work()
-        return work(app, queue.connect(config.redis_url), names)
+        return work(app, queue.connect(app.extensions[stored_settings.EXTENSION].redis_url), names)
     if options.role == "connect":
         return connect(app)
     stop = threading.Event()

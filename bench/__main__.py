@@ -39,6 +39,8 @@ BENCHES: list[tuple[str, list[str], list[str]]] = [
     ("bench.contacts_import", [], ["--rows", "100000"]),
     ("bench.segment_count", [], ["--rows", "100000"]),
     ("bench.campaign_list", [], ["--rows", "10000"]),
+    ("bench.rehearsal", [], ["--rows", "100000"]),
+    ("bench.page_cost", [], ["--rows", "2000", "--rounds", "7"]),
     *(("bench.export", ["--database", one], ["--database", one, "--rows", "100000"]) for one in DATABASES),
 ]  # fmt: skip
 LONGEST = 600.0

@@ -31,7 +31,7 @@ from smsapp.store.campaigns.campaigns import Campaign, search_key
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import db
-from smsapp.store.runs import freezing
+from smsapp.store.runs import partitions
 from smsapp.store.runs.runs import Run
 from smsapp.store.runs.tallies import Tally
 from smsapp.store.users import User
@@ -134,7 +134,7 @@ MESSAGES = sum(n for state, _reason, n in TALLY if state != "excluded")
 COUNTED = "(WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < :n) SELECT i FROM s)"
 
 
-def fill(rows: int) -> None:
+def fill(rows: int, *, messages: bool = True) -> None:
     with db.engine.begin() as connection:
         add = connection.execute
         add(sa.insert(User), [{"id": 1, "login": "ada", "name": "林悦", "role": "administrator", "created_at": NOW,
@@ -165,9 +165,11 @@ def fill(rows: int) -> None:
                     batch.clear()
         last_run = next_run - 1
         if db.engine.dialect.name == "postgresql":
-            for low in range(0, last_run + 1, freezing.RUNS_PER_PARTITION):
-                freezing.ensure_partition(db.session(), low)
+            for low in range(0, last_run + 1, partitions.RUNS_PER_PARTITION):
+                partitions.ensure_partition(db.session(), low)
             db.session.commit()
+        if not messages:
+            return
         add(
             sa.text(
                 "INSERT INTO message (run_id, seq, contact_id, phone, status, parts, answered_at)"

@@ -27,7 +27,7 @@ from smsapp.factory import create_app
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.reports import recipient_list, reports
 from smsapp.store.db import current_session, db
-from smsapp.store.runs.freezing import ensure_partition
+from smsapp.store.runs.partitions import ensure_partition
 from smsapp.web.reports import csv_lines
 from tests import ledgers, servers
 

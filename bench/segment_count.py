@@ -105,6 +105,33 @@ def best(repeats: int, count: Callable[[], int]) -> tuple[float, int]:
     return min(times), counted
 
 
+def beside_by_hand(name: str, label: str, rule: Group, raw: str, repeats: int) -> tuple[float, float]:
+    """Return the seconds of our count of a rule and of the statement by hand; both must count the same."""
+    with db.engine.connect() as connection:
+        raw_time, expected = best(repeats, lambda: connection.exec_driver_sql(raw).scalar_one())
+    our_time, counted = best(repeats, lambda: segments.count(rule, NOW))
+    if counted != expected:
+        raise SystemExit(f"{name}, {label}: counted {counted}, by hand {expected}")
+    return our_time, raw_time
+
+
+def on_each_database(about: str | None, measure: Callable[..., None], **numbers: int) -> int:
+    """Call measure(database, url, folder, **numbers) for each database; each number is an option with this default."""
+    parser = argparse.ArgumentParser(description=about)
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=("sqlite", "postgresql"))
+    options = vars(parser.parse_args())
+    databases = options.pop("databases")
+    with tempfile.TemporaryDirectory(prefix="smsapp-bench-") as temporary:
+        folder = Path(temporary)
+        folder.chmod(0o755)
+        for database in databases:
+            url = servers.postgres(folder / "pg").format(database="postgres") if database == "postgresql" else ""
+            measure(database, url, folder, **options)
+    return table.exit_code()
+
+
 def measure(name: str, url: str, folder: Path, rows: int, repeats: int) -> None:
     settings = {"INSTANCE_DIR": str(folder / "instance"), "DATABASE_URL": url, "SECRET_KEY": "bench"}
     app = create_app(Config.read(settings))
@@ -118,11 +145,7 @@ def measure(name: str, url: str, folder: Path, rows: int, repeats: int) -> None:
             connection.exec_driver_sql("VACUUM ANALYZE contact" if postgres else "ANALYZE")
         for label, (rule, sqlite_sql, postgres_sql) in RULES.items():
             raw = f"SELECT count(*) FROM contact WHERE {postgres_sql if postgres else sqlite_sql}"
-            with db.engine.connect() as connection:
-                raw_time, expected = best(repeats, lambda: connection.exec_driver_sql(raw).scalar_one())  # noqa: B023
-            our_time, counted = best(repeats, lambda: segments.count(rule, NOW))  # noqa: B023
-            if counted != expected:
-                raise SystemExit(f"{name}, {label}: counted {counted}, by hand {expected}")
+            our_time, raw_time = beside_by_hand(name, label, rule, raw, repeats)
             our_ms, raw_ms = f"{our_time * 1000:.0f} ms", f"by hand {raw_time * 1000:.0f} ms"
             what = f"{label}, of {rows:,}"
             table.add(name, what, our_ms, raw_ms, our_time, most=LONGEST, unit="s")
@@ -131,20 +154,7 @@ def measure(name: str, url: str, folder: Path, rows: int, repeats: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=("sqlite", "postgresql"))
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="smsapp-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        for database in options.databases:
-            url = ""
-            if database == "postgresql":
-                url = servers.postgres(folder / "pg").format(database="postgres")
-            measure(database, url, folder, options.rows, options.repeats)
-    return table.exit_code()
+    return on_each_database(__doc__, measure, rows=1_000_000, repeats=3)
 
 
 if __name__ == "__main__":

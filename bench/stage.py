@@ -76,8 +76,8 @@ class Stage:
     def web(self, port: int = 0) -> int:
         """Start the web server with the command that `flask serve` uses; return its port once it answers."""
         port = port or free_ports(1)[0]
-        command = supervision.web(self.processes.config, port)
-        self.processes.start("web", *command[:-1], "bench.web:app")
+        *command, _app = supervision.web()
+        self.processes.start("web", *command, "--bind", f"127.0.0.1:{port}", "bench.web:app")
         wait_for(lambda: listens(port), "the web server", 60)
         return port
 
@@ -115,15 +115,14 @@ def stage(database: str, workers: int, **overrides: Any) -> Iterator[Stage]:
                 db.engine.dispose()
 
 
-def fill(rows: int) -> None:
-    """Add so many contacts with a number and a name, in one statement."""
+def fill(rows: int, after: int = 0) -> None:
+    """Add contacts with a number and a name in one statement, until there are so many; `after`: how many there are."""
     if db.engine.dialect.name == "postgresql":
-        numbers, phone = f"generate_series(1, {rows}) i", "'+86' || (13800000000 + i)"
+        numbers, phone = f"generate_series({after + 1}, {rows}) i", "'+86' || (13800000000 + i)"
         columns = f"jsonb_build_object('name', '客户' || i), jsonb_build_object('$phone', {phone})"
     else:
-        numbers = (
-            f"(WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < {rows}) SELECT i FROM s)"
-        )
+        following = f"SELECT i + 1 FROM s WHERE i < {rows}"
+        numbers = f"(WITH RECURSIVE s(i) AS (VALUES ({after + 1}) UNION ALL {following}) SELECT i FROM s)"
         columns = "json_object('name', '客户' || i), json_object('$phone', '+86' || (13800000000 + i))"
     session = current_session()
     session.execute(

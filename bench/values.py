@@ -25,7 +25,7 @@ from smsapp.store.contacts.audience import Audience
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.values import Source
 from smsapp.store.db import current_session, db
-from smsapp.store.runs import freezing, runs
+from smsapp.store.runs import freezing, partitions, runs
 from tests import builders, servers
 
 MOST = 1.5
@@ -54,7 +54,7 @@ def measure(database: str, rows: int, repeats: int) -> float:
             stage.fill(rows)
             campaign = builders.campaign(channel_id=builders.channel().id)
             run_id = runs.add_run(current_session(), campaign, NOW, NOW) or 0
-            freezing.ensure_partition(current_session(), run_id)
+            partitions.ensure_partition(current_session(), run_id)
             current_session().commit()
             plain = Audience(sa.select(Contact.id), "$phone", values=(Source("name"),))
             bounded = replace(plain, values=(Source("name", bound=Bound()),))

@@ -6,7 +6,9 @@ import datetime as dt
 import itertools
 from typing import Any, TypeVar
 
+from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.campaign import Status
+from smsapp.domain.tags import key
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.contacts import Contact
@@ -14,6 +16,7 @@ from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import Base, current_session
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.tags import Tag
 from smsapp.store.users import User
 
 LONG_AGO = dt.datetime(2026, 1, 5, 1, 0, tzinfo=dt.UTC)
@@ -127,6 +130,8 @@ def campaign(**columns: Any) -> Campaign:
     n = next(_number)
     if "segment_id" not in columns:
         columns["segment_id"] = segment().id
+    if "audience" not in columns:
+        columns["audience"] = AudienceRule.of(columns["segment_id"]).as_json()
     if "channel_id" not in columns:
         columns["channel_id"] = channel().id
     if "template_id" not in columns and columns["channel_id"] is not None:
@@ -141,3 +146,8 @@ def campaign(**columns: Any) -> Campaign:
         "updated_at": LONG_AGO,
     }
     return kept(Campaign(**(values | columns)))
+
+
+def tag(name: str) -> Tag:
+    """A tag that nothing has."""
+    return kept(Tag(name=name, key=key(name)))

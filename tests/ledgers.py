@@ -20,8 +20,9 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
-from smsapp.store.runs.freezing import ensure_partition
-from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run
+from smsapp.store.runs.partitions import ensure_partition
+from smsapp.store.runs.receipt_buckets import ReceiptBucket
+from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, Run
 from smsapp.store.runs.tallies import Tally
 from tests import builders
 

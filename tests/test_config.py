@@ -77,6 +77,46 @@ def test_the_instance_folder_and_what_is_made_in_it_are_closed_to_others(app: Fl
     assert (folder / "new").stat().st_mode & 0o077 == 0
 
 
+def test_a_role_that_must_have_a_second_factor_is_one() -> None:
+    assert Config.read({"REQUIRE_SECOND_FACTOR": "administrator"}).REQUIRE_SECOND_FACTOR == "administrator"
+    with pytest.raises(ConfigError, match="REQUIRE_SECOND_FACTOR must be one of"):
+        Config.read({"REQUIRE_SECOND_FACTOR": "boss"})
+
+
+def test_a_provider_is_named_whole_or_not_at_all() -> None:
+    issuer = "https://login.example.com/realms/sms"
+    whole = {
+        "OIDC_ISSUER": issuer,
+        "OIDC_CLIENT_ID": "smsapp",
+        "OIDC_ROLES": "CN=A,OU=B=operator; admins=administrator",
+    }
+    config = Config.read(whole | {"LOCAL_SIGN_IN": "0"})
+    assert config.OIDC_ROLES == (("CN=A,OU=B", "operator"), ("admins", "administrator"))
+    with pytest.raises(ConfigError) as raised:
+        Config.read({"OIDC_ISSUER": issuer})
+    assert raised.value.problems == [
+        "OIDC_CLIENT_ID must be set with OIDC_ISSUER.",
+        "OIDC_ROLES must be set with OIDC_ISSUER.",
+    ]
+    with pytest.raises(ConfigError, match="LOCAL_SIGN_IN must be 1"):
+        Config.read({"LOCAL_SIGN_IN": "0"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OIDC_ISSUER", "http://login.example.com"),
+        ("OIDC_ISSUER", "login.example.com"),
+        ("OIDC_ROLES", "admins=boss"),
+        ("OIDC_ROLES", "admins"),
+        ("OIDC_ROLES", "=viewer"),
+    ],
+)
+def test_a_wrong_setting_of_a_provider_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be"):
+        Config.read({name: value})
+
+
 def test_hosts_are_a_list() -> None:
     assert Config.read({"ALLOWED_PRIVATE_HOSTS": "127.0.0.0/8, kannel.lan"}).ALLOWED_PRIVATE_HOSTS == (
         "127.0.0.0/8",

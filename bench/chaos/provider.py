@@ -2,8 +2,9 @@
 
     python -m bench.chaos.provider --port 21901 --seed 1
 
-POST / takes one message {"to", "ref", "back"}; GET /counts returns how often each (run, number) came, the references of
-failed requests, and how many receipts are still to be sent. It is never killed: its counts are the truth.
+POST / takes one message {"to", "text", "ref", "back"}; GET /counts returns how often each (run, number) came, the
+references of failed requests, and how many receipts are still to be sent; GET /texts how often each text came to a
+number. It is never killed: its counts are the truth.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Provider:
         self.submits: Counter[tuple[int, str]] = Counter()
         self.lengths: dict[tuple[int, str], int] = {}
         """(run, number) -> characters of its text."""
+        self.texts: Counter[tuple[str, str]] = Counter()
+        """(text, number) -> how often it came, whatever the sender calls its run."""
         self.arrivals: list[tuple[float, int]] = []
         self.troubled: list[str] = []
         self.errands: set[asyncio.Task[None]] = set()
@@ -40,6 +43,7 @@ class Provider:
         message = await request.json()
         run_id = int(message["ref"].partition("-")[0])
         self.submits[run_id, message["to"]] += 1
+        self.texts[message["text"], message["to"]] += 1
         self.lengths[run_id, message["to"]] = len(message["text"])
         self.arrivals.append((time.time(), run_id))
         if self.dice.random() < self.receipts:
@@ -85,6 +89,11 @@ class Provider:
             }
         )
 
+    async def texts_that_came(self, request: web.Request) -> web.Response:
+        """Return how often each (text, number) came, for texts with one of the words `?text=..&text=..`."""
+        wanted = tuple(request.query.getall("text"))
+        return web.json_response([n for (text, _to), n in self.texts.items() if any(word in text for word in wanted)])
+
 
 def main() -> None:
     """Serve until killed."""
@@ -98,7 +107,9 @@ def main() -> None:
     options = parser.parse_args()
     provider = Provider(options.seed, options.delay_ms / 1000, options.trouble, options.receipts)
     app = web.Application()
-    app.add_routes([web.post("/", provider.take), web.get("/counts", provider.counts)])
+    app.add_routes(
+        [web.post("/", provider.take), web.get("/counts", provider.counts), web.get("/texts", provider.texts_that_came)]
+    )
     web.run_app(app, host=options.host, port=options.port, access_log=None, print=lambda *_: None)
 
 

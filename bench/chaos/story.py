@@ -90,19 +90,19 @@ def play(system: System, routes: Sequence[tuple[int, SmsTemplate]], people: int)
             system.tend()
             time.sleep(0.02)
         result.strikes.append(system.strike(victim))
-    while system.back_at or not _over(campaigns):
+    while system.back_at or not is_over(campaigns):
         system.tend()
         time.sleep(0.1)
         if time.monotonic() - begun > LONGEST:
             result.broken.append(f"stuck: {[_standing(campaign_id) for campaign_id in campaigns]}")
             break
-    _settle_receipts(system, result, begun)
+    settle_receipts(system, result, begun)
     result.seconds = time.monotonic() - begun
-    _count(system, campaigns, people, result)
+    count(system, campaigns, people, result)
     return result
 
 
-def _over(campaigns: Sequence[int]) -> bool:
+def is_over(campaigns: Sequence[int]) -> bool:
     try:
         current_session().commit()
         return all(_standing(campaign_id) in OVER for campaign_id in campaigns)
@@ -115,7 +115,7 @@ def _standing(campaign_id: int) -> str | None:
     return current_session().scalar(sa.select(Campaign.status).where(Campaign.id == campaign_id))
 
 
-def _settle_receipts(system: System, result: Told, begun: float) -> None:
+def settle_receipts(system: System, result: Told, begun: float) -> None:
     """Wait until the provider has sent all its receipts and they are applied."""
     while system.counts([])["errands"] and time.monotonic() - begun < LONGEST:
         system.tend()
@@ -127,14 +127,14 @@ def _settle_receipts(system: System, result: Told, begun: float) -> None:
             return
 
 
-def _count(system: System, campaigns: Sequence[int], people: int, result: Told) -> None:
+def count(system: System, campaigns: Sequence[int], people: int, result: Told) -> None:
     current_session().commit()
     for campaign_id in campaigns:
         runs = current_session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).all()
         if len(runs) != 1:
             result.broken.append(f"campaign {campaign_id} has {len(runs)} runs")
             continue
-        _count_run(system, runs[0], people, result)
+        count_run(system, runs[0], people, result)
         _count_cost(campaign_id, result)
         for check in verify.verify(campaign_id):
             result.broken += [f"run {check.run_id}: {line}" for line in check.broken]
@@ -157,7 +157,8 @@ def _parts(characters: int) -> int:
     return 1 if characters <= 70 else -(-characters // 67)
 
 
-def _count_run(system: System, run_id: int, people: int, result: Told) -> None:
+def count_run(system: System, run_id: int, people: int, result: Told) -> None:
+    """Compare a run's messages with what the provider counted; what is wrong goes into `broken`."""
     counted = system.counts([run_id])
     submits = {to: n for _run, to, n, _length in counted["submits"]}
     lengths = {to: length for _run, to, _n, length in counted["submits"]}

@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
@@ -85,16 +86,21 @@ class System:
         """Migrate, start everything, and wait until it answers."""
         with self.app.app_context():
             flask_migrate.upgrade()
-        self._start("valkey")
-        hosts = sorted({"127.0.0.1", self.address})  # where the workers are, and nowhere else
-        provider = ("bench.chaos.provider", "--host", *hosts, "--port", str(self.provider_port))
-        self.processes.start("provider", sys.executable, "-m", *provider, "--seed", str(self.seed))
+        self.start_part("valkey")
+        self.start_provider()
         for name in ("web", "scheduler", *self.workers):
-            self._start(name)
+            self.start_part(name)
         for port in (self.web_port, self.provider_port):
             wait_for(partial(listens, port), "the system", PATIENCE)
 
-    def _start(self, name: str) -> None:
+    def start_provider(self) -> None:
+        """Start the provider, which is never killed."""
+        hosts = sorted({"127.0.0.1", self.address})  # where the workers are, and nowhere else
+        provider = ("bench.chaos.provider", "--host", *hosts, "--port", str(self.provider_port))
+        self.processes.start("provider", sys.executable, "-m", *provider, "--seed", str(self.seed))
+
+    def start_part(self, name: str) -> None:
+        """Start a part that is not running: a process, the database, or a host's network."""
         if name == "postgres":
             assert self.postgres is not None
             self.postgres.start()
@@ -105,7 +111,7 @@ class System:
         command: tuple[str, ...] = ("worker.py", "work")
         if name == "web":
             where = f"127.0.0.1:{self.web_port}"
-            command = ("-m", "gunicorn", "--worker-class", "gthread", "--threads", "8", "--bind", where, "wsgi:app")
+            command = ("-m", "gunicorn", "--workers", "1", "--bind", where, "wsgi:app")
         elif name == "scheduler":
             command = ("worker.py", "schedule")
         words: tuple[str, ...] = (sys.executable, *command)
@@ -170,7 +176,7 @@ class System:
     def _bring_back(self, name: str, *, now: bool = False) -> None:
         if name in self.back_at and (now or time.monotonic() >= self.back_at[name]):
             del self.back_at[name]
-            self._start(name)
+            self.start_part(name)
             if name == "postgres" or name.startswith("host-"):
                 self.note_held()
 
@@ -185,7 +191,7 @@ class System:
         for name in self.up:
             if name not in self.back_at and self._ended(name):
                 self.restarts += 1
-                self._start(name)
+                self.start_part(name)
         if time.monotonic() - self.swept > SWEEP_EVERY:
             self.swept = time.monotonic()
             if any(name.startswith("host-") for name in self.back_at):
@@ -235,6 +241,14 @@ class System:
         where = f"http://{self.address}:{self.provider_port}/counts?runs={runs}"
         with urllib.request.urlopen(where, timeout=30) as answer:
             counts: dict[str, Any] = json.loads(answer.read())
+            return counts
+
+    def texts(self, texts: list[str]) -> list[int]:
+        """Return, for each (text, number) that came with one of these texts, how often it came."""
+        query = urllib.parse.urlencode([("text", text) for text in texts])
+        where = f"http://{self.address}:{self.provider_port}/texts?{query}"
+        with urllib.request.urlopen(where, timeout=30) as answer:
+            counts: list[int] = json.loads(answer.read())
             return counts
 
 

@@ -17,9 +17,9 @@ from bench.raw.ground import Ground
 
 
 @contextmanager
-def sink_process(delay_ms: float = 0.0) -> Iterator[int]:
-    """Run the sink in a process of its own, so that it has a core of its own; yield its port."""
-    command = [sys.executable, "-m", "bench.sink", "--port", "0", "--delay-ms", str(delay_ms)]
+def sink_process(delay_ms: float = 0.0, *, refs: bool = False) -> Iterator[int]:
+    """Run the sink in a process of its own, so that it has a core of its own; yield its port; `refs`: count them."""
+    command = [sys.executable, "-m", "bench.sink", "--port", "0", "--delay-ms", str(delay_ms), *["--refs"] * refs]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

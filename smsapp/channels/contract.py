@@ -29,6 +29,7 @@ from smsapp.channels.types import (
     Callback,
     GuideLine,
     Preset,
+    ProviderRegistration,
     ProviderSignature,
     ProviderTemplate,
     Receipt,
@@ -86,6 +87,10 @@ class Channel(ABC):
     """True if `list_templates` works; the account's settings may change it."""
     lists_signatures: bool = False
     """True if `list_signatures` works; the account's settings may change it."""
+    lists_registrations: ClassVar[bool] = False
+    """True if `list_registrations` works."""
+    takes_mobile_contacts: ClassVar[bool] = True
+    """False if the provider takes no mobile number as a contact in a text."""
     can_query_status: ClassVar[bool] = False
     """True if the status of a message can be queried without the provider's id of it."""
     callback_headers: ClassVar[frozenset[str]] = frozenset()
@@ -152,6 +157,13 @@ class Channel(ABC):
         """Return all signatures of the account, whatever their state, never a part of them; raises ChannelError."""
         raise NotImplementedError
 
+    async def list_registrations(self, http: HttpClient, signatures: Sequence[str]) -> list[ProviderRegistration]:
+        """Return what China's carriers say of these signatures; what the provider does not say is left out.
+
+        Raises ChannelError if it says nothing of any of them.
+        """
+        raise NotImplementedError
+
     @property
     def is_connected(self) -> bool:
         """Return whether the held connection is up."""
@@ -169,6 +181,10 @@ class Channel(ABC):
     async def open_connection(self, http: HttpClient) -> AsyncIterator[None]:
         """Open what `send` needs besides `http`, for one test: a held connection belongs to another process."""
         yield
+
+    def may_have_news(self) -> bool:
+        """Return False if `pull` would find nothing, as far as that is known without a call."""
+        return True
 
     def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield raw pages of the receipts and replies that wait at the provider until none do; raises ChannelError.

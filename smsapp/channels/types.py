@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from smsapp.domain.carrier_prefixes import Carrier
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.registration import RegistrationState
 from smsapp.domain.sms_template import Audit, Purpose, TemplateSnapshot
 
 
@@ -75,6 +77,18 @@ class ProviderSignature:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderRegistration:
+    """What one carrier says of a signature, as the provider passes it on; `reasons` are the provider's codes."""
+
+    signature: str
+    carrier: Carrier
+    state: RegistrationState
+    reasons: tuple[str, ...] = ()
+    since: dt.datetime | None = None
+    """When the carrier decided; None if the provider does not say."""
+
+
 @dataclass(slots=True)  # not frozen, as OutboundMessage
 class SubmitRequest:
     """The content of one request to the provider: at most `Channel.per_request` messages of one template."""
@@ -83,6 +97,8 @@ class SubmitRequest:
     messages: Sequence[OutboundMessage]
     callback_url: str = field(repr=False)
     """Where the provider should post receipts for these messages; "" if the application has no public address."""
+    valid_until: dt.datetime | None = None
+    """The provider should not deliver them later than this (aware UTC), if its interface can say so."""
 
 
 @dataclass(slots=True)  # not frozen, as OutboundMessage

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import click
-from flask.cli import AppGroup
 
 from smsapp.cli.ids import LONG_ID, ROW_ID
-from smsapp.cli.output import echo, failure
+from smsapp.cli.order import ARCHIVED, TAG, add_order
+from smsapp.cli.output import CommandGroup, echo, failure
+from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.campaign import Status
-from smsapp.domain.errors import Conflict, Refusal
+from smsapp.domain.errors import Conflict, NotFound
 from smsapp.domain.message import Resolution
+from smsapp.domain.segment import Match
+from smsapp.domain.tags import Item
 from smsapp.labels import label, sentence
 from smsapp.labels.campaigns import in_words
-from smsapp.services.campaigns import campaign_list, campaigns, drafts
+from smsapp.services.campaigns import campaign_list, campaigns, drafts, skipped_dates
 from smsapp.services.campaigns.campaign_list import Line, Wanted
 from smsapp.services.campaigns.draft_preview import DraftPreview
-from smsapp.services.platform import clock
+from smsapp.services.contacts import segments
+from smsapp.services.platform import clock, tags
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import unconfirmed
 from smsapp.services.sending import actions, drift
 
-command = AppGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, accept, end, and what is due.")
+command = CommandGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, accept, end, and what is due.")
 ACTOR = Actor("flask campaigns")
+add_order(command, Item.CAMPAIGN, ACTOR, ROW_ID, int, "12")
 MOST = 1000
 
 
@@ -33,12 +39,15 @@ MOST = 1000
 @click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only those of one status.")
 @click.option("--keyword", default="", help="Only those whose name holds this.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many at most.")
-def list_(status: str | None, keyword: str, limit: int) -> None:
+@TAG
+@ARCHIVED
+def list_(status: str | None, keyword: str, limit: int, tag: str, archived: bool) -> None:
     """Print campaigns, newest first: id, status, next send (UTC), target, accepted, delivered, name.
 
     Example: flask campaigns list --status waiting
     """
-    filters = Wanted(status=Status(status) if status else None, keyword=keyword)
+    wanted = tags.filter_by(Item.CAMPAIGN, tag)
+    filters = Wanted(status=Status(status) if status else None, keyword=keyword, tag=wanted, archived=archived)
     listing = campaign_list.listing(filters, clock.now(), limit=limit)
     for line in listing.lines:
         echo(_row(line))
@@ -53,19 +62,23 @@ def show(campaign_id: int) -> None:
 
     Example: flask campaigns show 12
     """
-    line = _line(campaign_id)
+    line = line_of(campaign_id)
     campaign, schedule = line.campaign, line.schedule
     look = DraftPreview(drafts.draft_of(campaign), clock.now())
     facts: list[tuple[str, object]] = [
         ("id", campaign.id),
         ("name", campaign.name),
         ("status", f"{campaign.status} ({label(Status(campaign.status))})"),
-        ("segment", line.segment or "-"),
+        ("segment", line.audience.notation or "-"),
         ("channel", line.channel or "-"),
         ("second channel", look.second_channel.name if look.second_channel else "-"),
+        ("consented only", "yes" if campaign.consented_only else "no"),
+        ("carriers left out", ", ".join(campaign.left_out_carriers) or "-"),
         ("schedule", f"{in_words(schedule, start=True)} ({schedule.zone})"),
-        ("next send", _moment(campaign.next_due_at, schedule.zone)),
-        ("created", f"{_moment(campaign.created_at, schedule.zone)} by {line.creator or '-'}"),
+        ("tags", ", ".join(line.tags) or "-"),
+        *([("archived", moment(campaign.archived_at, schedule.zone))] if line.is_archived else []),
+        ("next send", moment(campaign.next_due_at, schedule.zone)),
+        ("created", f"{moment(campaign.created_at, schedule.zone)} by {line.creator or '-'}"),
     ]
     if line.held or campaign.failure:
         facts.append(("reason", line.held or campaign.failure))
@@ -78,6 +91,7 @@ def show(campaign_id: int) -> None:
             ("delivered", funnel.delivered),
             ("left out", funnel.left_out),
             ("not sent yet", funnel.open),
+            *([("expired", funnel.expired)] if funnel.expired else []),
         ]
     drift_hold = drift.held(line.run) if line.run else None
     if drift_hold is not None:
@@ -94,6 +108,32 @@ def show(campaign_id: int) -> None:
         echo(f"{name:14} {value}")
 
 
+@command.command("audience")
+@click.argument("campaign_id", type=ROW_ID)
+@click.option("--in", "include", multiple=True, required=True, help="A segment's name; may be given several times.")
+@click.option("--all", "of_all", is_flag=True, help="Members of all of them; without it, of any.")
+@click.option("--not-in", "exclude", multiple=True, help="A segment to leave out; may be given several times.")
+def set_audience(campaign_id: int, include: tuple[str, ...], of_all: bool, exclude: tuple[str, ...]) -> None:
+    """Say whom a draft is for, and print how many would get it; the exit code is 1 if it is no draft.
+
+    Example: flask campaigns audience 12 --in Members --in Guests --not-in "Got the last one"
+    """
+    campaign = line_of(campaign_id).campaign
+    try:
+        ids = [tuple(segments.named(name).id for name in names) for names in (include, exclude)]
+        rule = AudienceRule(Match.ALL if of_all else Match.ANY, *ids)
+        draft = replace(drafts.draft_of(campaign), audience=rule)
+        drafts.save(campaign_id, campaign.version, draft, ACTOR, clock.now())
+    except Conflict:
+        raise failure(f"Campaign {campaign_id} is {campaign.status}, no draft.") from None
+    except NotFound:
+        raise failure("There is no segment of this name; `flask segments list` has them all.") from None
+    counts = DraftPreview(draft, clock.now()).counts
+    if counts is not None:
+        excluded = "".join(f", {n:,} {reason}" for reason, n in counts.left_out.items())
+        echo(f"{counts.target:,} target users: {counts.planned:,} would get it{excluded}")
+
+
 @command.command("stop")
 @click.argument("campaign_id", type=ROW_ID)
 def stop(campaign_id: int) -> None:
@@ -105,9 +145,40 @@ def stop(campaign_id: int) -> None:
         campaigns.stop(campaign_id, ACTOR, clock.now())
     except Conflict as outrun:
         raise failure(f"Campaign {campaign_id} is {outrun.problems[0].facts['status']}, not waiting.") from None
-    except Refusal:
+    except NotFound:
         raise failure(f"There is no campaign {campaign_id}.") from None
     echo(f"Campaign {campaign_id} was stopped.")
+
+
+@command.command("skip")
+@click.argument("campaign_id", type=ROW_ID)
+@click.argument("date", type=click.DateTime(["%Y-%m-%d"]))
+@click.option("--undo", is_flag=True, help="Send on this date after all.")
+def skip(campaign_id: int, date: dt.datetime, undo: bool) -> None:
+    """Skip one date of a recurring campaign that waits; the exit code is 1 if it sends nothing then or waits no more.
+
+    Example: flask campaigns skip 12 2026-10-01
+    """
+    change = skipped_dates.unskip if undo else skipped_dates.skip
+    try:
+        change(campaign_id, date.date(), ACTOR, clock.now())
+    except Conflict:
+        raise failure(f"Campaign {campaign_id} is no recurring campaign that waits.") from None
+    line = line_of(campaign_id)
+    echo(f"The next send of campaign {campaign_id} is {moment(line.campaign.next_due_at, line.schedule.zone)}.")
+
+
+@command.command("undelete")
+@click.argument("campaign_ids", type=ROW_ID, nargs=-1, required=True)
+def undelete(campaign_ids: tuple[int, ...]) -> None:
+    """Undo the deletion of campaigns within seven days; the exit code is 1 if nothing was undone.
+
+    Example: flask campaigns undelete 12 14
+    """
+    restored = campaigns.undelete(campaign_ids, ACTOR, clock.now())
+    if not restored:
+        raise failure("There is no such deletion to undo any more.")
+    echo(f"{restored} back.")
 
 
 @command.command("pause")
@@ -145,14 +216,12 @@ def end(campaign_id: int, yes: bool) -> None:
 
 def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
     """Do it to the campaign's runs that go on, and print how they stand."""
-    status = _line(campaign_id).campaign.status
+    status = line_of(campaign_id).campaign.status
     try:
         actions.to_each_run(campaign_id, act, ACTOR, clock.now())
     except Conflict:
         raise failure(f"Campaign {campaign_id} ({status}) cannot be {done} now.") from None
-    except Refusal as refusal:
-        raise failure(" ".join(sentence(problem) for problem in refusal.problems)) from None
-    funnel = _line(campaign_id).funnel
+    funnel = line_of(campaign_id).funnel
     numbers = (
         f" {funnel.in_flight:,} at the provider, {funnel.queued:,} not sent, {funnel.unconfirmed:,} unconfirmed, "
         f"{funnel.cancelled:,} cancelled."
@@ -171,7 +240,7 @@ def accept(campaign_id: int, mark: str | None, yes: bool) -> None:
 
     Example: flask campaigns accept 12 --mark 4f1d3c0a9b8e7d6c
     """
-    run = _line(campaign_id).run
+    run = line_of(campaign_id).run
     drift_hold = drift.held(run) if run else None
     if run is None or drift_hold is None:
         raise failure(f"Campaign {campaign_id} is not held because of its audience.")
@@ -198,7 +267,7 @@ def due(hours: int) -> None:
         echo(f"{send.fire.at:%Y-%m-%dT%H:%M:%SZ}  {send.campaign.id:>8}  {send.campaign.name}")
 
 
-def _line(campaign_id: int) -> Line:
+def line_of(campaign_id: int) -> Line:
     lines = campaign_list.lines([campaign_id])
     if not lines:
         raise failure(f"There is no campaign {campaign_id}.")
@@ -213,8 +282,9 @@ def _row(line: Line) -> str:
     return f"{campaign.id:>8}  {campaign.status:8}  {due_at:20}  {columns}  {campaign.name}"
 
 
-def _moment(moment: dt.datetime | None, zone: str) -> str:
-    return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds") if moment else "-"
+def moment(at: dt.datetime | None, zone: str) -> str:
+    """Return a moment as commands print it."""
+    return at.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds") if at else "-"
 
 
 @command.command("unconfirmed")
@@ -247,7 +317,7 @@ def resolve(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool)
     """
     try:
         with_unconfirmed = unconfirmed.of_run(run_id)
-    except Refusal:
+    except NotFound:
         raise failure(f"Nothing of run {run_id} is unconfirmed.") from None
     n = len(seqs) or (with_unconfirmed.causes.get(cause, 0) if cause else with_unconfirmed.n)
     twice = " Whoever got one the first time gets it twice." if how == Resolution.RESEND else ""
@@ -257,6 +327,4 @@ def resolve(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool)
         count = unconfirmed.decide(run_id, Resolution(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
     except Conflict:
         raise failure("Nothing of them is unconfirmed any more; nothing was changed.") from None
-    except Refusal as refusal:
-        raise failure(sentence(refusal.problems[0])) from None
     echo(f"{count} messages: {how}.")

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
-from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from smsapp.cli.output import echo, failure
+from smsapp.cli.output import CommandGroup, echo, failure
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult
 from smsapp.labels import channels as words
-from smsapp.labels import sentence
 from smsapp.labels.channels import told
 from smsapp.services.channels import accounts, callback_addresses, channel_health, channel_secrets, registry
 from smsapp.services.channels.account_calls import TestResult
@@ -28,13 +26,9 @@ from smsapp.services.templates import sms_templates
 if TYPE_CHECKING:
     from smsapp.store.channels.channels import ChannelRow
 
-command = AppGroup("channels", help="Accounts at providers.")
+command = CommandGroup("channels", help="Accounts at providers.")
 
 BY = Actor("flask channels")
-
-
-def _fail(refusal: Refusal) -> click.ClickException:
-    return failure(" ".join(sentence(problem) for problem in refusal.problems))
 
 
 def _result_line(trial: TestResult) -> str:
@@ -89,15 +83,12 @@ def check(name: str) -> None:
 
     Example: flask channels check "Kannel"
     """
-    try:
-        row = accounts.by_name(name)
-        lines = list(_facts(row))  # before this check, which would count as one of the calls
-        trial = channel_tests.test_credentials(row.id, BY, clock.now())
-        if registry.tells_balance(row):
-            channel_tests.ask_balance(row.id, clock.now())
-            lines += _balance(accounts.row(row.id))
-    except Refusal as refusal:
-        raise _fail(refusal) from None
+    row = accounts.by_name(name)
+    lines = list(_facts(row))  # before this check, which would count as one of the calls
+    trial = channel_tests.test_credentials(row.id, BY, clock.now())
+    if registry.tells_balance(row):
+        channel_tests.ask_balance(row.id, clock.now())
+        lines += _balance(accounts.row(row.id))
     for line in lines:
         echo(line)
     _show(trial, f"{_('The account answers.')} {_(trial.text) if trial.text else ''}".strip())
@@ -120,15 +111,12 @@ def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, 
 
     Example: flask channels test "Shop" 13800138000 --template SMS_1 --value name=Wei
     """
-    try:
-        row = accounts.by_name(name)
-        trial_text = TestText(text) if code is None else _template(row, code, values)
-        pace = channel_health.pace(row, clock.now())
-        if pace.learned:
-            echo(_learned(pace))
-        trial = channel_tests.test_send(row.id, phone, trial_text, BY, clock.now())
-    except Refusal as refusal:
-        raise _fail(refusal) from None
+    row = accounts.by_name(name)
+    trial_text = TestText(text) if code is None else _template(row, code, values)
+    pace = channel_health.pace(row, clock.now())
+    if pace.learned:
+        echo(_learned(pace))
+    trial = channel_tests.test_send(row.id, phone, trial_text, BY, clock.now())
     _show(trial, _result_line(trial))
 
 
@@ -152,16 +140,11 @@ def rotate_callback(name: str, at_once: bool) -> None:
     Example: flask channels rotate-callback "Kannel"
     """
     grace = dt.timedelta() if at_once else callback_addresses.GRACE
-    try:
-        echo(callback_addresses.rotate(accounts.by_name(name).id, BY, clock.now(), grace))
-    except Refusal as refusal:
-        raise _fail(refusal) from None
+    echo(callback_addresses.rotate(accounts.by_name(name).id, BY, clock.now(), grace))
 
 
 @command.command("rotate")
 def rotate() -> None:
     """Encrypt all secrets with the first key of ENCRYPTION_KEY; then the keys behind it may go."""
-    try:
-        echo(f"{channel_secrets.rotate(BY, clock.now())} channels have secrets; all are encrypted with the newest key.")
-    except Refusal as refusal:
-        raise _fail(refusal) from None
+    channels, factors = channel_secrets.rotate(BY, clock.now())
+    echo(f"{channels} channels have secrets, {factors} people a second factor; all are encrypted with the newest key.")

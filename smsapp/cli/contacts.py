@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
-from flask.cli import AppGroup
 
 from smsapp import labels
-from smsapp.cli.output import echo
+from smsapp.cli import consents
+from smsapp.cli.output import CommandGroup, echo, failure
+from smsapp.domain import phone
 from smsapp.domain.contact import PHONE, Type, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
@@ -26,9 +27,11 @@ from smsapp.services.contacts.import_rows import KeptRow, Tally
 from smsapp.services.contacts.imports import ImportRow, Preview
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
+from smsapp.services.privacy import erasing, person_export
 from smsapp.services.tables.formats import Choice
 
-command = AppGroup("contacts", help="Contacts.")
+command = CommandGroup("contacts", help="Contacts.")
+command.add_command(consents.group)
 ACTOR = Actor("flask contacts")
 SHOWN_ROWS = 20
 UNUSABLE, SOME_REFUSED = 2, 3
@@ -81,6 +84,64 @@ def import_(
         for problem in refusal.problems:
             echo(labels.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
         raise click.exceptions.Exit(UNUSABLE) from None
+
+
+@command.command("erase")
+@click.argument("user_ids", nargs=-1)
+@click.option("--from", "file", type=click.File(), help="A file with a user id or a number in each line; - for input.")
+@click.option("--yes", is_flag=True, help="Erase them; without, only what would go is printed.")
+def erase(user_ids: tuple[str, ...], file: TextIO | None, yes: bool) -> None:
+    """Erase people: USER_IDS, or the ids and numbers in a file.
+
+    Numbers are not given as arguments, which the list of processes and the shell's history show.
+
+    \b
+    Example:
+      flask contacts erase QH000001
+      echo 13800138000 | flask contacts erase --from - --yes
+    """
+    if any(phone.normalise(text) for text in user_ids):
+        raise failure("Give numbers by --from: arguments are seen in the list of processes.")
+    texts = [*user_ids, *(line.strip() for line in file or ())]
+    preview = erasing.preview(texts)
+    echo(f"{len(preview.subject.contact_ids)} contacts, {len(preview.subject.numbers)} numbers")
+    for table, n in preview.counts.items():
+        echo(f"  {table}: {n}")
+    if preview.unfinished:
+        echo(f"{preview.unfinished} messages are queued (and will be cancelled) or in flight (and erased later).")
+    if yes:
+        _erase(texts)
+
+
+@command.command("export-person")
+@click.argument("user_id", required=False)
+@click.option("--from", "file", type=click.File(), help="A file with the user id or the number; - for input.")
+def export_person(user_id: str | None, file: TextIO | None) -> None:
+    """Print all that is stored about a person as JSON: USER_ID, or the id or number in a file.
+
+    \b
+    Example:
+      flask contacts export-person QH000001 > person.json
+      echo 13800138000 | flask contacts export-person --from - > person.json
+    """
+    text = user_id or (file.read().strip() if file else "")
+    if user_id and phone.normalise(user_id):
+        raise failure("Give numbers by --from: arguments are seen in the list of processes.")
+    now = clock.now()
+    for part in person_export.as_json(person_export.export(text, ACTOR, now), now):
+        echo(part)
+
+
+def _erase(texts: list[str]) -> None:
+    erasure_id = erasing.request(texts, ACTOR, clock.now())
+    erasing.make_pass(erasure_id, clock.now)
+    erasure = erasing.get(erasure_id)
+    if erasure.finished_at:
+        echo("Erased.")
+    else:
+        left = {name: erasure.counts.get(name, 0) for name in ("in_flight", "importing")}
+        echo(f"Begun ({erasure.state}): {left['in_flight']} messages in flight, {left['importing']} imports. The rest")
+        echo("goes on by itself; `flask sweep` does it without workers.")
 
 
 def _import(

@@ -13,9 +13,10 @@ import click
 
 from config import Config
 from smsapp.cli.output import echo
-from smsapp.services import health
+from smsapp.labels import sentence
 from smsapp.services.channels.channel_health import LATE_HOURS, Health
-from smsapp.services.platform import clock
+from smsapp.services.monitoring import health
+from smsapp.services.platform import audit_proof, clock
 
 LITTLE_SPACE = 1 << 30
 MANY_WAITING = 1000
@@ -40,8 +41,8 @@ def command() -> None:
     """
     config = Config.read(os.environ)
     findings = [*look_at_settings(config), *look_at_servers(config)]
-    for mark, sentence in findings:
-        echo(sentence, lead=click.style(f"{mark.value:>5}", fg=COLOURS[mark]) + "  ")
+    for mark, text in findings:
+        echo(text, lead=click.style(f"{mark.value:>5}", fg=COLOURS[mark]) + "  ")
     wrong = sum(mark is Mark.WRONG for mark, _ in findings)
     echo()
     echo("Everything that was looked at is in order." if not wrong else f"{wrong} to put right.")
@@ -68,8 +69,10 @@ def look_at_settings(config: Config) -> Iterator[Finding]:
         yield Mark.NOTE, "PUBLIC_URL is empty: providers cannot call back with receipts and replies."
     elif config.PUBLIC_URL.startswith("https://") and not config.SECURE_COOKIES:
         yield Mark.WRONG, "PUBLIC_URL is https, but SECURE_COOKIES is off; set SECURE_COOKIES=1."
-    if config.PUBLIC_URL and not config.BEHIND_PROXY:
-        yield Mark.NOTE, "BEHIND_PROXY is off: behind a reverse proxy every visitor would seem to come from the proxy."
+    elif config.PUBLIC_URL.startswith("https://") and not config.HSTS_SECONDS:
+        yield Mark.NOTE, "HSTS_SECONDS is 0: a browser that was given an http address asks once without encryption."
+    if config.PUBLIC_URL and not config.TRUSTED_PROXIES:
+        yield Mark.NOTE, "TRUSTED_PROXIES is empty: behind a reverse proxy every visitor would seem to be the proxy."
 
 
 def look_at_servers(config: Config) -> Iterator[Finding]:
@@ -77,19 +80,21 @@ def look_at_servers(config: Config) -> Iterator[Finding]:
     database = health.database()
     if not database.answers:
         yield Mark.WRONG, f"The database does not answer ({database.trouble}); look at DATABASE_URL."
-    elif not database.revision:
-        yield Mark.WRONG, f"{database.server} answers, but is empty; run: flask db upgrade"
-    elif not database.up_to_date:
-        yield (
-            Mark.WRONG,
-            f"{database.server} answers, but its schema is {database.revision} instead of {database.newest}; "
-            "run: flask db upgrade",
-        )
+    elif database.problem is not None:
+        yield Mark.WRONG, f"{database.server} answers. {sentence(database.problem)}"
     else:
-        yield Mark.GOOD, f"{database.server} answers; the schema is up to date."
+        yield Mark.GOOD, f"{database.server} answers; its schema fits this version."
     yield from _look_at_queue(config)
-    if database.up_to_date:
+    if database.is_usable:
+        yield _look_at_audit_log()
         yield from _look_at_work()
+
+
+def _look_at_audit_log() -> Finding:
+    proof = audit_proof.verify(audit_proof.LATEST)
+    if proof.broken is not None:
+        return Mark.WRONG, f"The audit log was changed: entry {proof.broken} is missing or not what was written."
+    return Mark.GOOD, f"The audit log's latest entries are what was written ({proof.entries} in all)."
 
 
 def _look_at_queue(config: Config) -> Iterator[Finding]:
@@ -108,6 +113,15 @@ def _look_at_queue(config: Config) -> Iterator[Finding]:
             Mark.WRONG,
             "REDIS_URL names another host without a password: whoever reaches it can stop and repeat jobs; "
             "set one (requirepass) and put it into the address.",
+        )
+    server = health.redis_setup()
+    if server is not None and server.may_evict:
+        yield Mark.WRONG, f"{kind} removes keys when it is full, and jobs with them; set maxmemory-policy noeviction."
+    if server is not None and not server.keeps_on_disk:
+        yield (
+            Mark.NOTE,
+            f"{kind} keeps nothing on disk: after its restart jobs come back within a minute, quotas count anew; "
+            "set appendonly yes.",
         )
     if queue.workers:
         yield Mark.GOOD, f"{queue.workers} worker{'s' if queue.workers > 1 else ''} listen."
@@ -153,6 +167,8 @@ def _look_at_work() -> Iterator[Finding]:
         if trouble := row.templates_trouble:
             why = _why(trouble["result"], trouble["outcome"], trouble["code"])
             yield Mark.NOTE, f"The templates of channel {row.name} could not be compared ({why}); see its page."
+    for name, kinds in work.key_alarms.items():
+        yield Mark.WRONG, f"AppKey {name} had unusual hours ({', '.join(sorted(set(kinds)))}); look at its page."
     for run_id, wrong in work.broken_runs.items():
         yield Mark.WRONG, f"The numbers of run {run_id} do not add up: {'; '.join(wrong)}."
     if not work.broken_runs:

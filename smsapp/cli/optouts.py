@@ -1,33 +1,49 @@
-"""flask optouts: the opt-out list, numbers that get no messages."""
+"""flask optouts: the opt-out list, numbers that refuse texts."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
 
 import click
-from flask.cli import AppGroup
 
 from smsapp.cli.ids import LONG_ID
-from smsapp.cli.output import echo
+from smsapp.cli.output import CommandGroup, echo
 from smsapp.domain import phone
-from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.errors import NotFound
+from smsapp.domain.refusal import Suspicion
+from smsapp.domain.scope import Coverage, Scope
 from smsapp.labels import sentence
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.receipts import unattributed_replies
+from smsapp.services.receipts import suspected_refusals, unattributed_replies
 
-command = AppGroup("optouts", help="Numbers nobody writes to, for every campaign.")
+command = CommandGroup(
+    "optouts",
+    help="Numbers that refuse texts: all of them, marketing, or those of some signatures.",
+    plain=True,
+    between="\n",
+)
 ACTOR = Actor("flask optouts")
+SCOPE = click.option(
+    "--scope",
+    type=click.Choice([str(scope) for scope in Scope]),
+    default=str(Scope.EVERYTHING),
+    show_default=True,
+    help="What is refused.",
+)
+SIGNATURE = click.option(
+    "--signature", "signatures", multiple=True, help="A signature whose texts are refused; may be repeated."
+)
 
 
-@command.command("import")
+@command.command("import", refusal_code=2)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_(file: Path) -> None:
     """Put the numbers of FILE (CSV, text or XLSX) on the list.
 
-    The number is in the column 手机号 or phone, else in the first one; 备注 or note is kept with it.
+    The number is in the column 手机号 or phone, else in the first one; 备注 or note is kept with it. 范围 or scope
+    (everything, marketing, signature) and 签名 or signature say what is refused; without them it is everything.
 
     \b
     Exit code: 0 every row was taken, 1 some rows hold no number, 2 the file cannot be used.
@@ -36,10 +52,7 @@ def import_(file: Path) -> None:
     Example:
       flask optouts import blacklist.csv
     """
-    try:
-        result = opt_outs.take_file(file.read_bytes(), ACTOR, clock.now())
-    except Refusal as refusal:
-        _fail(refusal, 2)
+    result = opt_outs.take_file(file.read_bytes(), ACTOR, clock.now())
     for row, problem in result.complaints:
         echo(f"row {row}: {sentence(problem)}", err=True)
     echo(f"{result.added} added, {result.known} known already, {result.refused} refused")
@@ -48,16 +61,21 @@ def import_(file: Path) -> None:
 
 @command.command("list")
 @click.option("--full", is_flag=True, help="Print whole numbers instead of masked ones.")
-def list_(full: bool) -> None:
-    """Print the list, oldest first: number, since when, how it came, remark.
+@click.option("--headings", is_flag=True, help="Print a line of headings first, by which import reads the columns.")
+def list_(full: bool, headings: bool) -> None:
+    """Print the list, oldest first: number, since when, how it came, what it refuses, of which signatures, remark.
 
     \b
     Example:
-      flask optouts list --full > optouts.tsv
+      flask optouts list --full --headings > optouts.tsv
+      flask optouts import optouts.tsv
     """
+    if headings:
+        echo("phone\tsince\tsource\tscope\tsignature\tnote")
     for row in opt_outs.everyone():
         number = row.phone if full else phone.mask(row.phone)
-        echo(f"{number}\t{row.at.isoformat(timespec='seconds')}\t{row.source}\t{row.note}")
+        since = row.at.isoformat(timespec="seconds")
+        echo(f"{number}\t{since}\t{row.source}\t{row.scope}\t{row.signatures}\t{row.note}")
     _tell_waiting()
 
 
@@ -85,6 +103,66 @@ def waiting(full: bool) -> None:
     raise SystemExit(1 if rows else 0)
 
 
+@command.command("suspected")
+@click.option("--full", is_flag=True, help="Print numbers and texts as they came instead of masked.")
+@click.option("--decided", is_flag=True, help="Print those about which a person has decided instead.")
+def suspected(full: bool, decided: bool) -> None:
+    """Print replies that look like refusals, newest first: id, when, decision, number, text.
+
+    \b
+    Exit code: 0 none waits, 1 some wait.
+
+    \b
+    Example:
+      flask optouts suspected
+      flask optouts decide 7 9 --as marketing
+      flask optouts undo 9
+    """
+    rows = suspected_refusals.find_page(decided=decided, limit=unattributed_replies.MOST_COUNTED + 1)
+    for row in rows:
+        number, text = (row.phone, row.text) if full else (phone.mask(row.phone), phone.mask_inside(row.text))
+        text = " ".join(text.split())
+        echo(f"{row.id}\t{row.received_at.isoformat(timespec='seconds')}\t{row.suspicion}\t{number}\t{text}")
+    raise SystemExit(1 if rows and not decided else 0)
+
+
+@command.command("decide")
+@click.argument("reply_ids", type=LONG_ID, nargs=-1, required=True)
+@click.option(
+    "--as",
+    "verdict",
+    type=click.Choice([*map(str, Scope), str(Suspicion.HARMLESS)]),
+    required=True,
+    help="What they refuse, or harmless: nothing.",
+)
+def decide(reply_ids: tuple[int, ...], verdict: str) -> None:
+    """Decide about replies that look like refusals.
+
+    \b
+    Example:
+      flask optouts decide 7 9 --as everything
+    """
+    scope = None if verdict == Suspicion.HARMLESS else Scope(verdict)
+    echo(f"{suspected_refusals.decide(set(reply_ids), scope, ACTOR, clock.now())} decided")
+
+
+@command.command("undo")
+@click.argument("reply_id", type=LONG_ID)
+def undo(reply_id: int) -> None:
+    """Take back the decision about REPLY_ID; its number refuses again what it refused before.
+
+    \b
+    Example:
+      flask optouts undo 9
+    """
+    try:
+        suspected_refusals.undo(reply_id, ACTOR, clock.now())
+    except NotFound:
+        echo("Nothing was decided about this reply.", err=True)
+        raise SystemExit(1) from None
+    echo("taken back")
+
+
 @command.command("assign")
 @click.argument("reply_id", type=LONG_ID)
 @click.argument("number")
@@ -100,8 +178,6 @@ def assign(reply_id: int, number: str) -> None:
     except NotFound:
         echo("No such reply waits.", err=True)
         raise SystemExit(1) from None
-    except Refusal as refusal:
-        _fail(refusal, 1)
     echo("on the list" if opted_out else "assigned")
 
 
@@ -120,26 +196,45 @@ def dismiss(reply_id: int, reason: str) -> None:
     except NotFound:
         echo("No such reply waits.", err=True)
         raise SystemExit(1) from None
-    except Refusal as refusal:
-        _fail(refusal, 1)
     echo("dismissed")
 
 
 @command.command("add")
 @click.argument("number")
 @click.option("--note", default="", help="A remark to keep with it.")
-def add(number: str, note: str) -> None:
+@SCOPE
+@SIGNATURE
+def add(number: str, note: str, scope: str, signatures: tuple[str, ...]) -> None:
     """Put one NUMBER on the list.
 
     \b
     Example:
       flask optouts add 13800138000 --note "asked on the hotline"
+      flask optouts add 13800138000 --scope signature --signature 青禾商城
+    """
+    new = opt_outs.add(number, note, ACTOR, clock.now(), Coverage(Scope(scope), signatures))
+    echo("added" if new else "known already")
+
+
+@command.command("scope")
+@click.argument("number")
+@SCOPE
+@SIGNATURE
+@click.option("--reason", required=True, help="Why it changes; kept in the audit log.")
+def scope_(number: str, scope: str, signatures: tuple[str, ...], reason: str) -> None:
+    """Set what NUMBER, which is on the list, refuses.
+
+    \b
+    Example:
+      flask optouts scope 13800138000 --scope marketing --reason "wants delivery notices, said on the phone"
     """
     try:
-        new = opt_outs.add(number, note, ACTOR, clock.now())
-    except Refusal as refusal:
-        _fail(refusal, 1)
-    echo("added" if new else "known already")
+        refused = Coverage(Scope(scope), signatures)
+        opt_outs.change(opt_outs.find(number).id, refused, reason, ACTOR, clock.now())
+    except NotFound:
+        echo("This number is not on the list.", err=True)
+        raise SystemExit(1) from None
+    echo("changed")
 
 
 @command.command("remove")
@@ -157,17 +252,11 @@ def remove(number: str, reason: str) -> None:
     except NotFound:
         echo("This number is not on the list.", err=True)
         raise SystemExit(1) from None
-    except Refusal as refusal:
-        _fail(refusal, 1)
     echo("removed")
 
 
 def _tell_waiting() -> None:
     if n := unattributed_replies.count():
         echo(f"{n} replies wait for a number; see flask optouts waiting", err=True)
-
-
-def _fail(refusal: Refusal, code: int) -> NoReturn:
-    for problem in refusal.problems:
-        echo(sentence(problem), err=True)
-    raise SystemExit(code)
+    if n := suspected_refusals.count():
+        echo(f"{n} replies look like refusals; see flask optouts suspected", err=True)

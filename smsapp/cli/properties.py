@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import click
-from flask.cli import AppGroup
 
-from smsapp import labels
-from smsapp.cli.output import echo, failure
+from smsapp.cli.output import CommandGroup, echo
 from smsapp.domain.contact import Type
-from smsapp.domain.errors import Refusal
 from smsapp.domain.phone import mask_inside
 from smsapp.domain.property_change import Winner
 from smsapp.services.contacts import properties
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 
-command = AppGroup("properties", help="What is known of contacts: list, rename, retype, merge, remove.")
+command = CommandGroup("properties", help="What is known of contacts: list, rename, retype, merge, remove.")
 ACTOR = Actor("flask properties")
 
 
@@ -43,10 +38,7 @@ def show(name: str) -> None:
 
     Example: flask properties show city
     """
-    try:
-        row = properties.get(name)
-    except Refusal as refusal:
-        raise failure(labels.sentence(refusal.problems[0])) from None
+    row = properties.get(name)
     echo(f"{row.name}  {row.type}  {row.label}")
     for text in properties.examples(name):
         echo(f"  {mask_inside(text)}")
@@ -62,7 +54,7 @@ def rename(name: str, label: str) -> None:
 
     Example: flask properties rename city 城市
     """
-    _do(lambda: properties.rename(name, label, ACTOR, clock.now()))
+    properties.rename(name, label, ACTOR, clock.now())
 
 
 @command.command("retype")
@@ -74,16 +66,12 @@ def retype(name: str, type_: str, yes: bool) -> None:
 
     Example: flask properties retype birthday datetime --yes
     """
-
-    def do() -> None:
-        preview = properties.preview_retype(name, Type(type_))
-        echo(f"{preview.fit} of {preview.held} values can be converted.")
-        for text, _other in preview.examples:
-            echo(f"  not: {mask_inside(text)}")
-        if yes:
-            properties.run(properties.retype(name, Type(type_), ACTOR, clock.now()), clock.now)
-
-    _do(do)
+    preview = properties.preview_retype(name, Type(type_))
+    echo(f"{preview.fit} of {preview.held} values can be converted.")
+    for text, _other in preview.examples:
+        echo(f"  not: {mask_inside(text)}")
+    if yes:
+        properties.run(properties.retype(name, Type(type_), ACTOR, clock.now()), clock.now)
 
 
 @command.command("merge")
@@ -96,15 +84,11 @@ def merge(name: str, target: str, wins: str, yes: bool) -> None:
 
     Example: flask properties merge name '$name' --yes
     """
-
-    def do() -> None:
-        preview = properties.preview_merge(name, target)
-        counts = f"{preview.fit} have both, {preview.conflicts} have two different ones"
-        echo(f"{preview.held} contacts have a value, {counts}.")
-        if yes:
-            properties.run(properties.merge(name, target, Winner(wins), ACTOR, clock.now()), clock.now)
-
-    _do(do)
+    preview = properties.preview_merge(name, target)
+    counts = f"{preview.fit} have both, {preview.conflicts} have two different ones"
+    echo(f"{preview.held} contacts have a value, {counts}.")
+    if yes:
+        properties.run(properties.merge(name, target, Winner(wins), ACTOR, clock.now()), clock.now)
 
 
 @command.command("remove")
@@ -115,17 +99,6 @@ def remove(name: str, yes: bool) -> None:
 
     Example: flask properties remove old_level --yes
     """
-
-    def do() -> None:
-        echo(f"{properties.preview_removal(name).held} contacts have a value.")
-        if yes:
-            properties.run(properties.remove(name, ACTOR, clock.now()), clock.now)
-
-    _do(do)
-
-
-def _do(what: Callable[[], object]) -> None:
-    try:
-        what()
-    except Refusal as refusal:
-        raise failure(" ".join(labels.sentence(problem) for problem in refusal.problems)) from None
+    echo(f"{properties.preview_removal(name).held} contacts have a value.")
+    if yes:
+        properties.run(properties.remove(name, ACTOR, clock.now()), clock.now)

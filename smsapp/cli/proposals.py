@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import click
-from flask.cli import AppGroup
 
-from smsapp import labels
-from smsapp.cli.output import echo, failure
-from smsapp.domain.errors import Refusal
+from smsapp.cli.output import CommandGroup, echo
 from smsapp.services.apps import app_keys
 from smsapp.services.contacts import proposals
 from smsapp.services.contacts.proposals import Chosen
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 
-command = AppGroup("proposals", help="Changes of values that are set, as public AppKeys propose them.")
+command = CommandGroup("proposals", help="Changes of values that are set, as public AppKeys propose them.")
 ACTOR = Actor("flask proposals")
 
 
@@ -58,7 +55,4 @@ def reject(key: str, name: str) -> None:
 
 
 def _filter(key: str, name: str) -> Chosen:
-    try:
-        return Chosen(app_keys.key_of(key).id if key else None, name)
-    except Refusal as refusal:
-        raise failure(labels.sentence(refusal.problems[0])) from None
+    return Chosen(app_keys.key_of(key).id if key else None, name)

@@ -1,4 +1,4 @@
-"""flask retention: remove the single messages of old runs by hand; the numbers stay."""
+"""flask retention: remove the single messages of old runs by hand, or see what would go; the numbers stay."""
 
 from __future__ import annotations
 
@@ -6,18 +6,46 @@ import click
 
 from smsapp.cli.output import echo
 from smsapp.services.platform import clock
+from smsapp.services.privacy import retention as rules
 from smsapp.services.sending import retention
 
 
-@click.command("retention")
+@click.group("retention", invoke_without_command=True)
 @click.option("--months", type=click.IntRange(1, 240), help="Keep so many months; default: the setting MESSAGE_MONTHS.")
-def command(months: int | None) -> None:
+@click.pass_context
+def command(context: click.Context, months: int | None) -> None:
     """Remove the messages and exclusions of runs that ended long ago; a periodic task does so four times a day.
 
     Campaigns, runs and their numbers stay. On PostgreSQL whole partitions of 1,000 runs go, once all of them are old.
 
     \b
     Example: flask retention --months 12
+             flask retention preview
     """
+    if context.invoked_subcommand is not None:
+        return
     forgotten = retention.forget_messages(clock.now(), months)
     echo(f"The single messages of {len(forgotten)} runs were removed.")
+
+
+@command.command("preview")
+def preview() -> None:
+    """Print what would go now: table, how long it is kept and by which setting, rows, the oldest date.
+
+    Example: flask retention preview
+    """
+    for line in rules.preview(clock.now()):
+        kept_for = "for ever" if line.kept_for is None else f"{line.kept_for.days} days"
+        rows = f"{line.rows}{'' if line.is_all_counted else ' or more'}"
+        since = f", oldest {line.oldest:%Y-%m-%d}" if line.oldest else ""
+        echo(f"{line.rule.table:18}  {kept_for:10}  {line.rule.setting or '-':15}  {rows} rows{since}")
+
+
+@command.command("purge")
+def purge() -> None:
+    """Remove what the preview shows; a periodic task does so four times a day.
+
+    Example: flask retention purge
+    """
+    for table, n in rules.purge(clock.now()).items():
+        echo(f"{table:18}  {n} removed")

@@ -5,18 +5,17 @@ from __future__ import annotations
 import datetime as dt
 
 import click
-from flask.cli import AppGroup
 
 from smsapp.cli.ids import ROW_ID
-from smsapp.cli.output import echo, failure
+from smsapp.cli.output import CommandGroup, echo, failure
 from smsapp.domain.errors import NotFound
-from smsapp.domain.schedule import LAST_DAY, Kind, Schedule, known_zone, next_fires
+from smsapp.domain.schedule import LAST_DAY, Kind, Schedule, known_zone, planned_fires
 from smsapp.labels import label
 from smsapp.labels.campaigns import in_words
 from smsapp.services.campaigns import campaigns, drafts
-from smsapp.services.platform import clock
+from smsapp.services.platform import calendar, clock
 
-command = AppGroup("schedule", help="Schedules: when they send.")
+command = CommandGroup("schedule", help="Schedules: when they send.")
 DATE = click.DateTime(["%Y-%m-%d"])
 
 
@@ -85,7 +84,7 @@ def preview(
             monthdays=days if kind == Kind.MONTHLY else (),
         )
     echo(f"{in_words(schedule, start=True)} ({schedule.zone})")
-    for fire in next_fires(schedule, now, count):
+    for fire in planned_fires(schedule, now, count, calendar.rest_days()):
         notes = "  ".join(label(note) for note in fire.notes)
         local = fire.local.strftime("%Y-%m-%d %a %H:%M:%S%z")
         echo(f"{local}  {fire.at:%Y-%m-%dT%H:%M:%SZ}  {notes}".rstrip())

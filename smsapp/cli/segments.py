@@ -1,27 +1,41 @@
-"""flask segments: what segments there are, and how many contacts are in one now."""
+"""flask segments: what segments there are, how many contacts are in one now; new ones from a rule or a report."""
 
 from __future__ import annotations
 
-import click
-from flask.cli import AppGroup
+from typing import BinaryIO
 
-from smsapp import labels
-from smsapp.cli.output import echo, failure
-from smsapp.domain.errors import Refusal
+import click
+import orjson
+
+from smsapp.cli.ids import LONG_ID, ROW_ID
+from smsapp.cli.order import ARCHIVED, TAG, add_order
+from smsapp.cli.output import CommandGroup, echo, failure
+from smsapp.domain import segment_reader
+from smsapp.domain.errors import NotFound
+from smsapp.domain.recipients import GROUPS
+from smsapp.domain.recipients import group as recipient_group
+from smsapp.domain.segment import Kind
+from smsapp.domain.tags import Item
 from smsapp.services.contacts import segments
 from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.reports import saved_groups
 
-command = AppGroup("segments", help="Saved sets of contacts that campaigns are sent to.")
+command = CommandGroup("segments", help="Saved sets of contacts that campaigns are sent to.")
+ACTOR = Actor("flask segments")
+add_order(command, Item.SEGMENT, ACTOR, str, lambda name: segments.named(name).id, '"Gold members"')
 
 
 @command.command("list")
-def show_all() -> None:
+@TAG
+@ARCHIVED
+def show_all(tag: str, archived: bool) -> None:
     """Print every segment: members when last computed, kind, campaigns, name.
 
     \b
     Example: flask segments list
     """
-    for line in reversed(segments.listing()):
+    for line in reversed(segments.listing(tag=tag, archived=archived)):
         segment = line.segment
         size = "-" if segment.size is None else f"{segment.size:,}"
         echo(f"{size:>12}  {segment.kind:<9} {line.campaigns:>4} campaigns  {segment.name}")
@@ -36,11 +50,52 @@ def count(name: str) -> None:
     Example: flask segments count "Gold members"
     """
     now = clock.now()
-    try:
-        segment = segments.named(name)
-        size = segments.size(segment, now)
-    except Refusal as refusal:
-        raise failure(" ".join(labels.sentence(problem) for problem in refusal.problems)) from None
+    segment = segments.named(name)
+    size = segments.size(segment, now)
     echo(f"{size:,} members")
     for reach in segments.reach(segments.members(segment, now)):
         echo(f"{reach.counts.planned:,} can be reached through {', '.join(reach.channels)}")
+
+
+@command.command("create")
+@click.argument("name")
+@click.argument("rule", type=click.File("rb"))
+@click.option("--static", is_flag=True, help="Compute the members once, now.")
+def create(name: str, rule: BinaryIO, static: bool) -> None:
+    """Store a new segment NAME with the rule in the file RULE (JSON; - reads standard input).
+
+    A condition asks for a property, or for what was sent and answered ("ledger").
+
+    \b
+    Example: echo '{"match": "all", "children": [{"ledger": "not_received", "params": ["12"]}]}' |
+             flask segments create "Not reached" -
+    """
+    kind = Kind.STATIC if static else Kind.DYNAMIC
+    try:
+        group = segment_reader.from_json(orjson.loads(rule.read()))
+        segment = segments.create(name, kind, group, by=ACTOR, now=clock.now())
+    except orjson.JSONDecodeError:
+        raise failure("This is no JSON.") from None
+    echo(f"{segment.size or 0:,} members")
+
+
+@command.command("save")
+@click.argument("campaign_id", type=ROW_ID)
+@click.argument("group", type=click.Choice([*GROUPS]))
+@click.argument("name")
+@click.option("--run", "run_id", type=LONG_ID, help="Of one run only; without it, of all runs together.")
+@click.option("--reason", default="", help="Only those with this reason.")
+def save(campaign_id: int, group: str, name: str, run_id: int | None, reason: str) -> None:
+    """Store the people behind a number of a campaign's report as the static segment NAME.
+
+    \b
+    Example: flask segments save 12 undelivered "Not reached" --reason switched_off
+    """
+    people = recipient_group(group, reason)
+    if people is None:
+        raise failure(f"There is no reason “{reason}” in this group.")
+    try:
+        segment = saved_groups.save(campaign_id, run_id, people, name, ACTOR, clock.now())
+    except NotFound:
+        raise failure("There is no such campaign or run.") from None
+    echo(f"{segment.size or 0:,} members")

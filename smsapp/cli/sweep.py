@@ -6,6 +6,7 @@ import click
 
 from smsapp.services.contacts import imports
 from smsapp.services.platform import clock
+from smsapp.services.privacy import arrivals, erasing
 from smsapp.services.receipts import consumer, unmatched_retry
 from smsapp.services.sending import opt_out_confirmations, sweeping
 
@@ -24,3 +25,5 @@ def command() -> None:
     consumer.apply_callbacks(clock.now())
     unmatched_retry.retry(clock.now())
     opt_out_confirmations.send_due(clock.now())
+    erasing.erase_people(clock.now)
+    arrivals.redact(clock.now())

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from flask.cli import AppGroup
 
-from smsapp.cli.output import echo
+from smsapp.cli.ids import ROW_ID
+from smsapp.cli.order import ARCHIVED, TAG, add_order
+from smsapp.cli.output import CommandGroup, echo
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Purpose
+from smsapp.domain.tags import Item
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
 from smsapp.services.channels import accounts
@@ -22,8 +24,9 @@ from smsapp.services.templates import sms_templates, template_imports, template_
 from smsapp.services.templates.template_imports import ImportResult
 from smsapp.services.templates.template_sync import SyncResult
 
-command = AppGroup("templates", help="SMS templates: texts that the provider of a channel has approved.")
+command = CommandGroup("templates", help="SMS templates: texts that the provider of a channel has approved.")
 ACTOR = Actor("flask templates")
+add_order(command, Item.TEMPLATE, ACTOR, ROW_ID, int, "3")
 
 SOME_REFUSED, UNUSABLE = 1, 2
 
@@ -135,7 +138,9 @@ def _sync_as_json(result: SyncResult) -> dict[str, Any]:
 @click.option("--audit", type=click.Choice([audit.value for audit in Audit]), help="Only those in this audit state.")
 @click.option("--search", default="", help="Only those with these words in text, name, code or signature.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for scripts.")
-def list_(channel_name: str | None, audit: str | None, search: str, as_json: bool) -> None:
+@TAG
+@ARCHIVED
+def list_(channel_name: str | None, audit: str | None, search: str, as_json: bool, tag: str, archived: bool) -> None:
     """Print the templates, newest first: id, audit state, kind, code, name, text.
 
     \b
@@ -144,7 +149,8 @@ def list_(channel_name: str | None, audit: str | None, search: str, as_json: boo
     """
     channel_id = _channel_id(channel_name, as_json) if channel_name else None
     before: int | None = None
-    while rows := sms_templates.find_page(channel_id, Audit(audit) if audit else None, search, before, 500):
+    state = Audit(audit) if audit else None
+    while rows := sms_templates.find_page(channel_id, state, search, before, 500, tag=tag, archived=archived):
         for row in rows:
             if as_json:
                 names = ("id", "channel_id", "code", "name", "text", "signature", "purpose", "audit", "audit_reason")

@@ -61,6 +61,12 @@ def parts_of_all(texts: Sequence[str], domestic: Sequence[bool]) -> list[int]:
     ]
 
 
+def characters_of_all(texts: Sequence[str]) -> list[int]:
+    """Return `characters` of each text; faster, because all texts are searched for surrogate pairs at once."""
+    together = "".join(texts)
+    return list(map(len if characters(together) == len(together) else characters, texts))
+
+
 @dataclass(frozen=True)
 class Measure:
     """The size of a template before its values are filled in."""

@@ -31,10 +31,11 @@ class Action(enum.StrEnum):
     END = "end"
     RETRY = "retry"
     DELETE = "delete"
+    ARCHIVE = "archive"
 
 
 MOVES: dict[Action, tuple[frozenset[Status], Status | None]] = {
-    # action: (statuses it is allowed in, the new status; None = the campaign is deleted)
+    # action: (statuses it is allowed in, the new status; None = the status stays)
     Action.EDIT: (frozenset({Status.DRAFT}), Status.DRAFT),
     Action.LAUNCH: (frozenset({Status.DRAFT}), Status.SENDING),
     Action.SCHEDULE: (frozenset({Status.DRAFT}), Status.WAITING),
@@ -45,10 +46,12 @@ MOVES: dict[Action, tuple[frozenset[Status], Status | None]] = {
     Action.STOP: (frozenset({Status.WAITING}), Status.STOPPED),
     Action.END: (frozenset({Status.SENDING}), Status.STOPPED),
     Action.RETRY: (frozenset({Status.SENT, Status.FAILED, Status.WAITING}), Status.SENDING),
-    Action.DELETE: (frozenset({Status.DRAFT, Status.SENT, Status.FAILED, Status.STOPPED}), None),
+    # Only a campaign that never had a run is deleted: what was sent keeps its report, and is archived instead.
+    Action.DELETE: (frozenset({Status.DRAFT, Status.FAILED, Status.STOPPED}), None),
+    Action.ARCHIVE: (frozenset({Status.SENT, Status.FAILED, Status.STOPPED}), None),
 }
 
-IN_THE_LIST = (Action.EDIT, Action.STOP, Action.DELETE)
+IN_THE_LIST = (Action.EDIT, Action.STOP, Action.ARCHIVE, Action.DELETE)
 """Actions offered in a row of the list; "save as" and "effect" change nothing and are offered beside them."""
 
 
@@ -93,10 +96,23 @@ class ExclusionReason(enum.StrEnum):
     COUNTRY = "country"
     """A number of a country to which the channel does not send."""
     OPTED_OUT = "opted_out"
+    EXCLUDED_SEGMENT = "excluded_segment"
+    """In a segment that the campaign leaves out."""
+    NO_CONSENT = "no_consent"
+    """The campaign asks for consent, and the person has not agreed to such texts or has withdrawn it."""
     FREQUENCY_CAP = "frequency_cap"
     MISSING_VALUE = "missing_value"
     UNFIT_VALUE = "unfit_value"
     """A value that may not fill its variable (`domain/bounds.py`): too long, a link, a contact detail, a line break."""
+    ALSO_GETS = "also_gets"
+    """The number gets a campaign within 48 hours that this one leaves out by choice (`domain/leave_out.py`)."""
+    SAME_TEXT = "same_text"
+    """The number was sent the same words lately, and the campaign leaves such people out by choice."""
+    CARRIER_LEFT_OUT = "carrier_left_out"
+    """A person leaves the numbers of this carrier out of the campaign, because it would not let the texts through."""
+    NUMBER_LIMIT = "number_limit"
+    """The channel's messages of the day to numbers of this country or prefix are used up. Behind all reasons that lie
+    with the person, so that only those who would get a message count."""
     DUPLICATE_NUMBER = "duplicate_number"
     """Another contact with the same number gets the message. Last, so that the other one really gets it."""
 
@@ -113,6 +129,7 @@ class SecondFacts:
     fits: bool = False
     """The variables can take the same values in the same order."""
     same_purpose: bool = False
+    archived: bool = False
     asks_for_trusted_numbers: bool = False
     """It requires trusted numbers and the first channel does not, so it cannot take over that one's messages."""
 
@@ -122,7 +139,10 @@ class DraftFacts:
     """The data of a draft for `problems`; None = not chosen, or deleted meanwhile."""
 
     name: str
-    segment_id: int | None
+    included: int
+    """How many segments are chosen and there."""
+    gone: int
+    """How many chosen segments have been deleted."""
     channel_id: int | None
     channel_active: bool
     template_id: int | None
@@ -134,6 +154,11 @@ class DraftFacts:
     second: SecondFacts | None
     """The second channel, if one is chosen."""
     schedule_problems: Sequence[Problem]
+    unreadable: Sequence[Problem] = ()
+    """Why the rule of a chosen segment cannot be answered."""
+    archived: Sequence[str] = ()
+    """Names of chosen segments that are archived."""
+    template_archived: bool = False
 
 
 def unmapped(names: Iterable[str], mapping: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -152,8 +177,12 @@ def problems(draft: DraftFacts) -> list[Problem]:
     problems: list[Problem] = []
     if not draft.name.strip():
         problems.append(Problem("name_missing", "name"))
-    if draft.segment_id is None:
+    if draft.gone:
+        problems.append(Problem("segment_gone", "segment"))
+    elif not draft.included:
         problems.append(Problem("segment_missing", "segment"))
+    problems.extend(Problem("segment_archived", "segment", {"name": name}) for name in draft.archived)
+    problems.extend(draft.unreadable)
     if draft.channel_id is None:
         problems.append(Problem("channel_missing", "channel"))
     elif not draft.channel_active:
@@ -164,6 +193,8 @@ def problems(draft: DraftFacts) -> list[Problem]:
         problems.append(Problem("template_of_another_channel", "template"))
     elif not draft.template_approved:
         problems.append(Problem("template_not_approved", "template"))
+    elif draft.template_archived:
+        problems.append(Problem("template_archived", "template"))
     problems.extend(Problem("variable_unmapped", "template", {"variable": name}) for name in draft.unmapped)
     problems.extend(draft.unfit)
     problems.extend(_second_problems(draft.second) if draft.second else ())
@@ -180,6 +211,8 @@ def _second_problems(second: SecondFacts) -> list[Problem]:
         return [Problem("second_template_missing", "template")]
     if not second.approved:
         return [Problem("second_template_not_approved", "template")]
+    if second.archived:
+        return [Problem("second_template_archived", "template")]
     problems = []
     if not second.fits:
         problems.append(Problem("second_variables_differ", "template"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 from smsapp.domain.outcome import Outcome
 
@@ -32,7 +33,20 @@ OUTCOMES: dict[str, Outcome] = {
     "MI:0061": Outcome.THROTTLED,
     "EXPIRED": Outcome.EXPIRED,
     "REJECTD": Outcome.BLOCKED_BY_CARRIER,
+    # What is not registered (报备), in the codes of gateways and platforms that pass it on.
+    "MX:0005": Outcome.SIGNATURE_UNREGISTERED,
+    "EM:102": Outcome.SIGNATURE_UNREGISTERED,
+    "SC:0018": Outcome.SIGNATURE_UNREGISTERED,
+    "CR:0215": Outcome.SIGNATURE_UNREGISTERED,
+    "SC:0017": Outcome.TEMPLATE_UNREGISTERED,
+    "CR:0217": Outcome.CONTACT_BLOCKED,
 }
+WORDS: tuple[tuple[re.Pattern[str], Outcome], ...] = (
+    (re.compile("签名.{0,4}(?:未|没有?|非)(?:实名)?报备|(?:未|非)报备.{0,2}签名"), Outcome.SIGNATURE_UNREGISTERED),
+    (re.compile("模[板版].{0,4}(?:未|没有?|非)报备|(?:未|非)报备.{0,2}模[板版]"), Outcome.TEMPLATE_UNREGISTERED),
+    (re.compile("引流|(?:链接|网址|号码|联系方式).{0,4}(?:未|非)报备"), Outcome.CONTACT_BLOCKED),
+)
+"""What gateways write instead of a code, or into it."""
 
 
 def outcome(code: str) -> Outcome:
@@ -40,6 +54,9 @@ def outcome(code: str) -> Outcome:
     known_outcome = OUTCOMES.get(code.strip().upper())
     if known_outcome is not None:
         return known_outcome
+    for words, meant in WORDS:
+        if words.search(code):
+            return meant
     return Outcome.PROVIDER_FAULT if code.upper().startswith("NP:") else Outcome.UNKNOWN
 
 

@@ -25,6 +25,10 @@ class Refusal(Exception):
         super().__init__(", ".join(problem.code for problem in problems))
 
 
+class OutOfTime(Exception):
+    """A web request has taken as long as it may; its transaction is rolled back."""
+
+
 class NotFound(Refusal):
     """The object does not exist (any more)."""
 

@@ -2,7 +2,7 @@
 
 target = excluded + planned
 effective = target - no_number - invalid_number
-planned = queued + handed + accepted + refused + unconfirmed + cancelled
+planned = queued + handed + accepted + refused + unconfirmed + cancelled + expired
 accepted = delivered + undelivered + awaiting + no_receipt
 """
 
@@ -59,6 +59,10 @@ class Funnel:
     @property
     def cancelled(self) -> int:
         return self.count(Status.CANCELLED)
+
+    @property
+    def expired(self) -> int:
+        return self.count(Status.EXPIRED)
 
     @property
     def accepted(self) -> int:

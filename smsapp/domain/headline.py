@@ -67,6 +67,7 @@ class Say(enum.StrEnum):
     REFUSED = "refused"
     UNDELIVERED = "undelivered"
     REFUSED_AND_UNDELIVERED = "refused_and_undelivered"
+    EXPIRED = "expired"
     ALL_ANSWERED = "all_answered"
     NEXT = "next"
 
@@ -179,7 +180,7 @@ def _over(campaign: CampaignFacts, run: RunFacts, verdict: RunVerdict, numbers: 
         return Headline(Tone.QUIET, Sentence(Say.NOBODY), (nobody, *following))
     if verdict is RunVerdict.MOVED:
         return Headline(Tone.INFO, Sentence(Say.MOVED), following)
-    failed = numbers.refused + numbers.undelivered
+    failed = numbers.refused + numbers.undelivered + numbers.expired
     is_poor = bool(numbers.unconfirmed) or failed * MANY_FAILED > numbers.planned
     title = Say.FINISHED if only_run else Say.LATEST_FINISHED
     tone = Tone.WARNING if is_poor else Tone.SUCCESS
@@ -194,7 +195,8 @@ def _failed(
         return Say.MISSED, (_because(RunFailure.MISSED),)
     if run.failure:
         return Say.GIVEN_UP, (_because(run.failure), Sentence(Say.CANCELLED, {"n": numbers.cancelled}))
-    return Say.FAILED, (_because(campaign.failure or RunFailure.NOTHING_ACCEPTED),)
+    expired = (Sentence(Say.EXPIRED, {"n": numbers.expired}),) if numbers.expired else ()
+    return Say.FAILED, (_because(campaign.failure or RunFailure.NOTHING_ACCEPTED), *expired)
 
 
 def _because(reason: str) -> Sentence:
@@ -213,6 +215,8 @@ def _what_became(numbers: Funnel) -> tuple[Sentence, ...]:
         sentences.append(Sentence(Say.REFUSED, {"n": numbers.refused}))
     elif numbers.undelivered:
         sentences.append(Sentence(Say.UNDELIVERED, {"n": numbers.undelivered}))
+    if numbers.expired:
+        sentences.append(Sentence(Say.EXPIRED, {"n": numbers.expired}))
     return tuple(sentences) or (() if numbers.unconfirmed else (Sentence(Say.ALL_ANSWERED),))
 
 
@@ -224,6 +228,8 @@ class Offer(enum.StrEnum):
 
     ACCEPT_TEXT = "accept_text"
     ACCEPT_AUDIENCE = "accept_audience"
+    ACCEPT_REGISTRATION = "accept_registration"
+    APPROVE = "approve"
     RESUME = "resume"
     PAUSE = "pause"
     MOVE = "move"
@@ -264,6 +270,10 @@ def _first_offer(run: OfferFacts, *, is_held: bool) -> Offer | None:
         return Offer.ACCEPT_TEXT if run.text_can_be_accepted else None
     if run.hold_reason == HoldReason.AUDIENCE_GREW:
         return Offer.ACCEPT_AUDIENCE
+    if run.hold_reason == HoldReason.REGISTRATION:
+        return Offer.ACCEPT_REGISTRATION
+    if run.hold_reason == HoldReason.APPROVAL:
+        return Offer.APPROVE
     if run.hold_reason == HoldReason.QUIET_HOURS:
         return Offer.PAUSE  # resumed now it would be held again at once
     return Offer.RESUME if is_held else Offer.PAUSE

@@ -17,6 +17,8 @@ class Status(enum.IntEnum):
     NO_RECEIPT = 6
     UNDELIVERED = 7
     DELIVERED = 8
+    EXPIRED = 9
+    """Not sent by the time until which its text was worth sending. Final: it never left."""
 
     __hash__ = int.__hash__
     """Enum's own hash runs in Python, which is slow where every message is looked up by its status."""
@@ -25,16 +27,23 @@ class Status(enum.IntEnum):
 def advance(current: Status, status: Status) -> Status:
     """Return the state after a receipt with status `status`; the state never goes down in rank.
 
-    A cancelled message was never sent, so no receipt can change it. A receipt for a message that is still queued or in
-    flight is early, not wrong. *Delivered* replaces an earlier *undelivered* (some gateways report a failed first try
-    before the second one succeeds) and is final. A refused message stays refused (Kannel refuses a text and still
-    sends a failure receipt) unless it was delivered after all.
+    A cancelled or expired message was never sent, so no receipt can change it; none says that a
+    message expired here. A receipt for a message that is still
+    queued or in flight is early, not wrong. *Delivered* replaces an earlier *undelivered* (some gateways report a
+    failed first try before the second one succeeds) and is final. A refused message stays refused (Kannel refuses a
+    text and still sends a failure receipt) unless it was delivered after all.
     """
-    if current is Status.CANCELLED or (current is Status.REFUSED and status is not Status.DELIVERED):
+    if (
+        current in NEVER_LEFT
+        or status is Status.EXPIRED
+        or (current is Status.REFUSED and status is not Status.DELIVERED)
+    ):
         return current
     return max(current, status)
 
 
+NEVER_LEFT = frozenset({Status.CANCELLED, Status.EXPIRED})
+"""Surely not sent, and not sent any more."""
 ACCEPTED_STATES = frozenset({Status.ACCEPTED, Status.DELIVERED, Status.UNDELIVERED, Status.NO_RECEIPT})
 """The channel accepted the message, whatever happened later."""
 FAILED_STATES = frozenset({Status.REFUSED, Status.UNDELIVERED})

@@ -94,6 +94,12 @@ def country(e164: str) -> str:
     return next((COUNTRIES[e164[:n]] for n in range(_LONGEST, 1, -1) if e164[:n] in COUNTRIES), "")
 
 
+def calling_code(region: str) -> str:
+    """Return the calling code of a region: "+86" of "CN"; "" if there is none."""
+    code = phonenumbers.country_code_for_region(region)
+    return f"+{code}" if code else ""
+
+
 def prefixes(countries: Collection[str]) -> tuple[list[str], list[str]]:
     """Return (prefixes of these countries' numbers, longer prefixes among them that belong to other countries)."""
     own = [prefix for prefix, region in COUNTRIES.items() if region in countries]

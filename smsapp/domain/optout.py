@@ -14,6 +14,8 @@ class OptOutSource(enum.StrEnum):
     PROVIDER = "provider"
     PERSON = "person"
     IMPORT = "import"
+    RESTORED = "restored"
+    """It was on the list before the database was restored; the journal knew."""
 
 
 class Confirmation(enum.StrEnum):
@@ -48,14 +50,16 @@ _DROPPED = frozenset({"Cc", "Cf", "Mn", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps"
 """Unicode categories that are ignored: punctuation, spaces, invisible marks, emoji. Not letters, digits or + < =."""
 
 
+def significant(text: str) -> str:
+    """Return a text as replies are compared: after NFKC (full-width letters), without case, punctuation, spaces and
+    emoji."""
+    letters = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(letter for letter in letters if letter != "~" and unicodedata.category(letter) not in _DROPPED)
+
+
 def is_opt_out(text: str) -> bool:
     """Return whether the whole reply is an opt-out.
 
-    Compared after NFKC (full-width letters), ignoring case, punctuation, spaces and emoji; never a part of a sentence:
-    "不要退订" and "T恤还有吗" are no opt-outs.
+    Never a part of a sentence: "不要退订" and "T恤还有吗" are no opt-outs.
     """
-    letters = unicodedata.normalize("NFKC", text).casefold()
-    significant = "".join(
-        letter for letter in letters if letter != "~" and unicodedata.category(letter) not in _DROPPED
-    )
-    return _WHOLE.fullmatch(significant) is not None
+    return _WHOLE.fullmatch(significant(text)) is not None

@@ -25,6 +25,12 @@ class Outcome(enum.StrEnum):
     CONTENT_REFUSED = "content_refused"
     TEMPLATE_REFUSED = "template_refused"
     SIGNATURE_REFUSED = "signature_refused"
+    SIGNATURE_UNREGISTERED = "signature_unregistered"
+    """The carrier does not know the signature (签名未报备); perhaps only in this province, or not yet."""
+    TEMPLATE_UNREGISTERED = "template_unregistered"
+    """The carrier does not know the template (模板未报备)."""
+    CONTACT_BLOCKED = "contact_blocked"
+    """The carrier does not know a link or phone number in the text (引流信息被拦截)."""
     OUTSIDE_HOURS = "outside_hours"
     CREDENTIALS = "credentials"
     BALANCE = "balance"
@@ -56,6 +62,9 @@ MEANING: dict[Outcome, Meaning] = {
     Outcome.CONTENT_REFUSED: Meaning(False, Charged.UNKNOWN),
     Outcome.TEMPLATE_REFUSED: Meaning(True, Charged.NO),
     Outcome.SIGNATURE_REFUSED: Meaning(True, Charged.NO),
+    Outcome.SIGNATURE_UNREGISTERED: Meaning(True, Charged.UNKNOWN),
+    Outcome.TEMPLATE_UNREGISTERED: Meaning(True, Charged.UNKNOWN),
+    Outcome.CONTACT_BLOCKED: Meaning(True, Charged.UNKNOWN),
     Outcome.OUTSIDE_HOURS: Meaning(True, Charged.NO),
     Outcome.CREDENTIALS: Meaning(True, Charged.NO),
     Outcome.BALANCE: Meaning(True, Charged.NO),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 import phonenumbers
 
@@ -61,6 +62,10 @@ LONGEST_WRITTEN = 17
 """Digits of the longest number with its 00."""
 SHOWN = 4
 """The last digits of a number that everybody may see and search for."""
+ERASED = "~"
+"""The first character of a keyed hash that stands where a number was erased (domain/erasure.py)."""
+SHOWN_OF_HASH = 7
+"""Characters of a hash that are shown: enough to tell erased people of one list apart."""
 
 
 def normalise(raw: object, region: str = "CN") -> str:
@@ -137,10 +142,17 @@ def is_domestic(e164: str) -> bool:
     return e164.startswith("+86")
 
 
+def is_erased(stored: str) -> bool:
+    """Return whether this is the keyed hash of a number that was erased."""
+    return stored.startswith(ERASED)
+
+
 def mask(e164: str) -> str:
-    """Return the masked number, such as "138****8000" or "+4479****3456"; "" for ""."""
+    """Return the masked number, such as "138****8000" or "+4479****3456"; "" for ""; of an erased one "~kmhabc"."""
     if not e164:
         return ""
+    if is_erased(e164):
+        return e164[:SHOWN_OF_HASH]
     if is_domestic(e164) and len(e164) == 14:
         return f"{e164[3:6]}****{e164[-4:]}"
     if len(e164) >= 11:
@@ -163,6 +175,20 @@ def mask_inside(text: str) -> str:
         pieces += (text[done : places[begin]], masked)
         done = places[end - 1] + 1
     return "".join((*pieces, text[done:]))
+
+
+def mask_all(value: Any) -> Any:
+    """Return JSON with the phone numbers in its texts and figures masked; a figure that is one becomes a text."""
+    if isinstance(value, str):
+        return mask_inside(value)
+    if isinstance(value, list):
+        return [mask_all(item) for item in value]
+    if isinstance(value, dict):
+        return {name: mask_all(item) for name, item in value.items()}
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    masked = mask_inside(str(value))
+    return value if masked == str(value) else masked
 
 
 def _as_seen(text: str) -> tuple[str, Sequence[int]]:

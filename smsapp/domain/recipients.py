@@ -47,6 +47,7 @@ GROUPS: dict[str, Group] = {
         Group("refused", frozenset({Status.REFUSED})),
         Group("unconfirmed", frozenset({Status.UNCONFIRMED})),
         Group("cancelled", frozenset({Status.CANCELLED})),
+        Group("expired", frozenset({Status.EXPIRED})),
         Group("awaiting", frozenset({Status.ACCEPTED})),
         Group("delivered", frozenset({Status.DELIVERED})),
         Group("undelivered", frozenset({Status.UNDELIVERED})),
@@ -114,6 +115,7 @@ def steps(funnel: Funnel) -> list[Step]:
         Gap("refused", "", funnel.refused),
         Gap("unconfirmed", "", funnel.unconfirmed, open=True),
         Gap("cancelled", "", funnel.cancelled),
+        Gap("expired", "", funnel.expired),
     ]
     unheard = [
         Gap("undelivered", "", funnel.undelivered),

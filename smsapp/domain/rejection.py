@@ -22,6 +22,8 @@ class Reason(enum.StrEnum):
     """An object, but not one with xwho, xwhat and xcontext."""
     NO_OBJECT = "no_object"
     BAD_APPID = "unknown_appkey"
+    UNSIGNED = "unsigned"
+    """The key takes signed uploads only."""
     BAD_ID = "bad_id"
     BAD_EVENT = "bad_event"
     BAD_TIME = "bad_time"

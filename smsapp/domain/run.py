@@ -66,10 +66,22 @@ class HoldReason(enum.StrEnum):
     TEMPLATE_WITHDRAWN = "template_withdrawn"
     CHANNEL_INACTIVE = "channel_inactive"
     SEGMENT_GONE = "segment_gone"
+    SEGMENT_UNREADABLE = "segment_unreadable"
+    """The rule of a segment cannot be answered (any more)."""
     GONE = "gone"
     """The campaign, its template or its channel does not exist any more."""
+    REGISTRATION = "registration"
+    """A carrier does not let the texts through any more, which it did or might have done when a person confirmed."""
     AUDIENCE_GREW = "audience_grew"
     """More people, or other countries or prefixes, than a person has reviewed."""
+    APPROVAL = "approval"
+    """It is as large as needs a second person, and no approval counts for what it is now."""
+    BUDGET = "budget"
+    """A budget of the month does not hold what it would send."""
+    RESTORED = "restored"
+    """The database is older than what was sent. What may have been sent since is unconfirmed; the rest is not."""
+    RESTORED_BLIND = "restored_blind"
+    """As RESTORED, and nothing tells which of the run's queued messages were sent since."""
     CREDENTIALS = "credentials"
     BALANCE = "balance"
     QUOTA = "quota"
@@ -90,6 +102,8 @@ class HoldRule:
     """Nothing can have been sent meanwhile, and another channel may work."""
     ends_the_run: bool = False
     """The run is given up if nobody acts within the campaign's grace and nothing was accepted."""
+    may_have_left: bool = False
+    """Its queued messages may have been sent: they become unconfirmed when it goes on, and move to no other channel."""
 
     @property
     def needs_person(self) -> bool:
@@ -121,8 +135,14 @@ HOLD_RULES: dict[HoldReason, HoldRule] = {
     HoldReason.TEMPLATE_WITHDRAWN: _PERSON,
     HoldReason.CHANNEL_INACTIVE: _PERSON,
     HoldReason.SEGMENT_GONE: _PERSON,
+    HoldReason.SEGMENT_UNREADABLE: _PERSON,
     HoldReason.GONE: _PERSON,
+    HoldReason.REGISTRATION: _PERSON,
     HoldReason.AUDIENCE_GREW: _PERSON,
+    HoldReason.APPROVAL: _PERSON,
+    HoldReason.BUDGET: _PERSON,
+    HoldReason.RESTORED: HoldRule(ends_by_itself=False),
+    HoldReason.RESTORED_BLIND: HoldRule(ends_by_itself=False, may_have_left=True),
     **{
         reason: HoldRule(ends_by_itself=False, may_fail_over=Outcome(reason) in FAILOVER_OUTCOMES, ends_the_run=True)
         for reason in ACCOUNT_HOLDS
@@ -131,6 +151,10 @@ HOLD_RULES: dict[HoldReason, HoldRule] = {
 
 TEMPLATE_HOLDS = frozenset({HoldReason.TEMPLATE_CHANGED, HoldReason.TEMPLATE_WITHDRAWN})
 """Holds that end only once the template fits again or a person has accepted its text."""
+
+
+ACCEPT_HOLDS = TEMPLATE_HOLDS | {HoldReason.REGISTRATION}
+"""Holds of runs that may have begun, which a person accepts or ends."""
 
 
 def account_hold(outcome: Outcome | None) -> HoldReason:
@@ -162,12 +186,16 @@ class RunFailure(enum.StrEnum):
 
     NOTHING_ACCEPTED = "nothing_accepted"
     MISSED = "missed"
+    EXPIRED = "expired_run"
+    """Nothing left before the campaign's "not later than"."""
 
 
 class CancelReason(enum.StrEnum):
     """Why a message was cancelled; it was never sent."""
 
     OPTED_OUT = "opted_out"
+    NO_CONSENT = "no_consent"
+    """The consent that the campaign asks for was withdrawn after the freeze."""
     ENDED = "ended"
     """A person ended the run."""
     RUN_FAILED = "run_failed"
@@ -176,6 +204,8 @@ class CancelReason(enum.StrEnum):
     """Another run took the message over."""
     NOT_ALLOWED_ELSEWHERE = "not_allowed_elsewhere"
     """The run failed over to another channel, which may not send to this number."""
+    ERASED = "erased"
+    """The person was erased."""
 
 
 class FailoverReason(enum.StrEnum):
@@ -197,6 +227,14 @@ class PinReason(enum.StrEnum):
     """The other channel may send to none of the numbers."""
     TEMPLATE_WITHDRAWN = "template_withdrawn"
     TEMPLATE_CHANGED = "template_changed"
+    REGISTRATION = "registration"
+    """A carrier does not let the texts of the other channel through any more."""
+    RESTORED = "restored"
+    """The database is an older copy: messages may have moved already."""
+
+
+STAYS_PUT = frozenset({PinReason.PERSON, PinReason.RESTORED})
+"""Pins that only a person takes off; for the other reasons the automation tries again."""
 
 
 class RunStanding(enum.StrEnum):

@@ -11,13 +11,15 @@ from smsapp.domain import quiet
 from smsapp.domain.quiet import QuietHours
 from smsapp.domain.sms_template import TemplateSnapshot
 
+NO_HOURS = ("00:00", "00:00")
+
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
     """The template, the values, the channel's name and price, and the hours of one run, as they were when it began."""
 
     segment: str = ""
-    """Name of the segment."""
+    """The names of the segments, as domain/audience_rule.py NamedAudience.notation."""
     zone: str = ""
     """Time zone of the schedule; the quiet hours are read in it."""
     mapping: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -35,6 +37,8 @@ class RunSnapshot:
     currency: str = ""
     quiet: tuple[str, str] | None = None
     """The hours in which no text may leave ("22:00", "08:00"); None if it may at any time."""
+    rest: tuple[str, ...] = ()
+    """The dates ("2026-10-01") in `zone` on which none may leave, as far as the calendar told when the run began."""
 
     @property
     def template(self) -> TemplateSnapshot:
@@ -42,12 +46,13 @@ class RunSnapshot:
 
     @property
     def quiet_hours(self) -> QuietHours | None:
-        return quiet.read(*self.quiet, self.zone) if self.quiet else None
+        return quiet.read(*(self.quiet or NO_HOURS), self.zone, self.rest) if self.quiet or self.rest else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON object that `from_json` reads."""
         price = None if self.price is None else str(self.price)
-        return asdict(self) | {"variables": list(self.variables), "price": price}
+        value = asdict(self) | {"variables": list(self.variables), "price": price, "rest": list(self.rest)}
+        return value if self.rest else {name: item for name, item in value.items() if name != "rest"}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunSnapshot:
@@ -57,6 +62,7 @@ class RunSnapshot:
             **{
                 **value,
                 "variables": tuple(value["variables"]),
+                "rest": tuple(value.get("rest", ())),
                 "price": None if price is None else Decimal(price),
                 "quiet": None if hours is None else (hours[0], hours[1]),
             }

@@ -10,7 +10,6 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import enum
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
@@ -18,10 +17,11 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from smsapp.domain.errors import Problem
+from smsapp.domain.local_time import HORIZON, Oddity, exists, is_far, moment_of
+from smsapp.domain.rest_days import LONGEST_REST, NO_REST_DAYS, DaysOff, Rest, RestDays
 
 LAST_DAY = -1
 """Among `monthdays`: the last day of the month, whichever it is."""
-HORIZON = dt.date(9990, 1, 1)
 DAY = dt.timedelta(days=1)
 WEEK = 7 * DAY
 
@@ -46,6 +46,17 @@ class Note(enum.StrEnum):
     """The local time comes twice on that date; this is the first one."""
     LAST_DAY = "last_day_instead"
     """The month has no such day; this is its last one."""
+    WAITED = "waited_for_rest_days"
+    """It was due on a day of rest and waits for this one."""
+    RESTS = "rests"
+    """A day of rest: nothing is sent."""
+    SKIPPED = "skipped"
+    """A person has skipped this date: nothing is sent."""
+
+
+ODDITIES = {Oddity.MISSING: Note.MOVED, Oddity.TWICE: Note.FIRST_OF_TWO}
+UNSENT = frozenset({Note.RESTS, Note.SKIPPED})
+"""Notes of fires that do not happen."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,16 @@ class Schedule:
     """ISO: Monday is 1, Sunday is 7."""
     monthdays: tuple[int, ...] = ()
     """1..31 and LAST_DAY; a day that a month does not have means its last day."""
+    until: dt.time | None = None
+    """Not later than this local time: what has not left by then expires."""
+    until_date: dt.date | None = None
+    """The date of `until`; None: its first time after the fire. Recurring schedules have none."""
+    spread_until: dt.time | None = None
+    """Sent evenly until this local time; None: as fast as the channel allows."""
+    rest: Rest = Rest.IGNORED
+    days_off: DaysOff = DaysOff.HOLIDAYS
+    skipped: tuple[dt.date, ...] = ()
+    """Local dates on which a person has skipped the fire."""
 
     @property
     def recurring(self) -> bool:
@@ -83,6 +104,9 @@ class Schedule:
             "end": self.end.isoformat() if self.end else None,
             "weekdays": list(self.weekdays),
             "monthdays": list(self.monthdays),
+            **{name: moment.isoformat() for name in CHOSEN_TIMES if (moment := getattr(self, name)) is not None},
+            **({"rest": self.rest.value, "days_off": self.days_off.value} if self.rest else {}),
+            **({"skipped": [date.isoformat() for date in self.skipped]} if self.skipped else {}),
         }
 
     @classmethod
@@ -96,7 +120,16 @@ class Schedule:
             end=dt.date.fromisoformat(raw["end"]) if raw.get("end") else None,
             weekdays=tuple(raw.get("weekdays", ())),
             monthdays=tuple(raw.get("monthdays", ())),
+            until=dt.time.fromisoformat(raw["until"]) if raw.get("until") else None,
+            until_date=dt.date.fromisoformat(raw["until_date"]) if raw.get("until_date") else None,
+            spread_until=dt.time.fromisoformat(raw["spread_until"]) if raw.get("spread_until") else None,
+            rest=Rest(raw.get("rest", Rest.IGNORED)),
+            days_off=DaysOff(raw.get("days_off", DaysOff.HOLIDAYS)),
+            skipped=tuple(dt.date.fromisoformat(date) for date in raw.get("skipped", ())),
         )
+
+
+CHOSEN_TIMES = ("until", "until_date", "spread_until")
 
 
 @dataclass(frozen=True)
@@ -109,6 +142,15 @@ class Fire:
     """The local date it is for; `local` may be on the next one if clocks jump over midnight."""
     notes: tuple[Note, ...] = ()
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether something is sent: neither does the day rest nor has a person skipped it."""
+        return UNSENT.isdisjoint(self.notes)
+
+    @property
+    def is_skipped(self) -> bool:
+        return Note.SKIPPED in self.notes
+
 
 def known_zone(name: str) -> bool:
     """Return whether this is a zone of the IANA database."""
@@ -119,16 +161,21 @@ def known_zone(name: str) -> bool:
     return True
 
 
-IMPOSSIBLE = frozenset({"date_too_far", "end_before_start", "date_in_the_past", "schedule_over"})
+IMPOSSIBLE = frozenset({"date_too_far", "end_before_start", "date_in_the_past", "schedule_over", "schedule_rests"}) | {
+    "until_before_start",
+    "spread_past_until",
+}
 """Problems of chosen values, not of missing ones: shown while a person is still choosing."""
 
 
-def problems(schedule: Schedule, now: dt.datetime) -> list[Problem]:
+def problems(schedule: Schedule, now: dt.datetime, rest_days: RestDays = NO_REST_DAYS) -> list[Problem]:
     """Return what prevents confirming this schedule at `now`; the place of each problem is "schedule"."""
     if not known_zone(schedule.zone):
         return [Problem("zone_unknown", "schedule", {"zone": schedule.zone})]
+    if is_far(schedule.until_date):
+        return [Problem("date_too_far", "schedule", {"year": HORIZON.year})]
     if schedule.kind is Kind.NOW:
-        return []
+        return _limit_problems(schedule, now)
     problems: list[Problem] = []
     if schedule.start is None:
         problems.append(Problem("start_missing" if schedule.recurring else "date_missing", "schedule"))
@@ -142,25 +189,78 @@ def problems(schedule: Schedule, now: dt.datetime) -> list[Problem]:
         problems.append(Problem("end_before_start", "schedule"))
     if any(date is not None and date >= HORIZON for date in (schedule.start, schedule.end)):
         return [Problem("date_too_far", "schedule", {"year": HORIZON.year})]
-    if not problems and next_due(schedule, now) is None:
-        problems.append(Problem("schedule_over" if schedule.recurring else "date_in_the_past", "schedule"))
-    return problems
+    return problems or _due_problems(schedule, now, rest_days)
 
 
-def next_due(schedule: Schedule, after: dt.datetime) -> dt.datetime | None:
-    """Return the first due moment later than `after` (both aware UTC), or None if there is none."""
-    fires = next_fires(schedule, after, 1)
+def _due_problems(schedule: Schedule, now: dt.datetime, rest_days: RestDays) -> list[Problem]:
+    """Return the problems of a complete schedule: no fire is left, or its first one has an impossible limit."""
+    due = next_due(schedule, now, rest_days)
+    if due is not None:
+        return _limit_problems(schedule, due)
+    if planned_fires(schedule, now, 1, rest_days):
+        return [Problem("schedule_rests", "schedule")]
+    return [Problem("schedule_over" if schedule.recurring else "date_in_the_past", "schedule")]
+
+
+def _limit_problems(schedule: Schedule, due: dt.datetime) -> list[Problem]:
+    """Return the problems of "not later than" and "evenly until" for a fire at `due`."""
+    last, spread = limit(schedule, due), spread_end(schedule, due)
+    if last is not None and last <= due:
+        return [Problem("until_before_start", "schedule")]
+    if last is not None and spread is not None and spread > last:
+        return [Problem("spread_past_until", "schedule")]
+    return []
+
+
+def next_due(schedule: Schedule, after: dt.datetime, rest_days: RestDays = NO_REST_DAYS) -> dt.datetime | None:
+    """Return the first due moment later than `after` (both aware UTC), or None if there is none.
+
+    `rest_days` is needed for schedules with a `rest`: services get it from services/platform/calendar.py.
+    """
+    fires = next_fires(schedule, after, 1, rest_days)
     return fires[0].at if fires else None
 
 
-def next_fires(schedule: Schedule, after: dt.datetime, n: int) -> list[Fire]:
+def next_fires(schedule: Schedule, after: dt.datetime, n: int, rest_days: RestDays = NO_REST_DAYS) -> list[Fire]:
     """Return the first `n` fires later than `after`; fewer if the schedule ends. An incomplete schedule has none."""
-    return list(islice(_fires(schedule, after), n))
+    return list(islice(filter(_is_sent, _fires(schedule, after, rest_days)), n))
 
 
-def fires_until(schedule: Schedule, after: dt.datetime, until: dt.datetime) -> Iterator[Fire]:
+def planned_fires(schedule: Schedule, after: dt.datetime, n: int, rest_days: RestDays) -> list[Fire]:
+    """As `next_fires`, with those that are not sent because the day rests or a person has skipped it."""
+    return list(islice(_fires(schedule, after, rest_days), n))
+
+
+def fires_until(
+    schedule: Schedule, after: dt.datetime, until: dt.datetime, rest_days: RestDays = NO_REST_DAYS
+) -> Iterator[Fire]:
     """Yield the fires later than `after` and earlier than `until`."""
-    return takewhile(lambda fire: fire.at < until, _fires(schedule, after))
+    return filter(_is_sent, takewhile(lambda fire: fire.at < until, _fires(schedule, after, rest_days)))
+
+
+def _is_sent(fire: Fire) -> bool:
+    return fire.is_sent
+
+
+def limit(schedule: Schedule, due: dt.datetime) -> dt.datetime | None:
+    """Return the moment (aware UTC) by which the texts of the fire at `due` must have left; None: there is none."""
+    if schedule.until is None:
+        return None
+    if schedule.until_date is not None and not schedule.recurring:
+        return moment_of(schedule.until_date, schedule.until, ZoneInfo(schedule.zone))[0]
+    return _first_after(schedule, schedule.until, due)
+
+
+def spread_end(schedule: Schedule, due: dt.datetime) -> dt.datetime | None:
+    """Return the moment until which the texts of the fire at `due` leave evenly; None: they leave at full speed."""
+    return None if schedule.spread_until is None else _first_after(schedule, schedule.spread_until, due)
+
+
+def _first_after(schedule: Schedule, time: dt.time, due: dt.datetime) -> dt.datetime:
+    """Return the first moment later than `due` at which it is this local time of day."""
+    zone = ZoneInfo(schedule.zone)
+    date = due.astimezone(zone).date()
+    return next(at for n in range(3) if (at := moment_of(date + n * DAY, time, zone)[0]) > due)
 
 
 def moved_forward(schedule: Schedule, now: dt.datetime) -> Schedule:
@@ -180,22 +280,49 @@ def moved_forward(schedule: Schedule, now: dt.datetime) -> Schedule:
         if end is not None and end < today:
             end += today - start
         start = today
-    return replace(schedule, start=start, end=end)
+    shift = start - schedule.start
+    until_date = schedule.until_date and min(schedule.until_date, HORIZON - shift) + shift
+    return replace(schedule, start=start, end=end, until_date=until_date)
 
 
-def _fires(schedule: Schedule, after: dt.datetime) -> Iterator[Fire]:
+def _fires(schedule: Schedule, after: dt.datetime, rest_days: RestDays) -> Iterator[Fire]:
     if schedule.kind is Kind.NOW or schedule.time is None or schedule.start is None:
         return
     zone = ZoneInfo(schedule.zone)
     # A fire may come later than its date (a gap over midnight), so the search begins before the day of `after`.
     first = max(schedule.start, after.astimezone(zone).date() - 2 * DAY)
-    for date, clamped in _due_dates(schedule, first):
-        at, note = _moment(date, schedule.time, zone)
-        if note is Note.MOVED and schedule.recurring and not _exists(date, zone):
+    for date, date_notes in _dates_with_rest(schedule, first, rest_days):
+        at, oddity = moment_of(date, schedule.time, zone)
+        if oddity is Oddity.MISSING and schedule.recurring and not exists(date, zone):
             continue
         if at > after:
-            notes = (Note.LAST_DAY,) * clamped + ((note,) if note else ())
+            skipped = (Note.SKIPPED,) * (date in schedule.skipped)
+            notes = (*date_notes, *((ODDITIES[oddity],) if oddity else ()), *skipped)
             yield Fire(at, at.astimezone(zone), date, notes)
+
+
+def _dates_with_rest(
+    schedule: Schedule, first: dt.date, rest_days: RestDays
+) -> Iterator[tuple[dt.date, tuple[Note, ...]]]:
+    """Yield (local date, notes about it) from `first` on, in order, each date once, after the rule for days of rest."""
+    if schedule.rest is Rest.WAIT:  # a date before `first` may wait for one after it
+        for _ in range(LONGEST_REST):
+            if schedule.start is None or first <= schedule.start or not rest_days.rests(first - DAY, schedule.days_off):
+                break
+            first -= DAY
+    previous = None
+    for due, clamped in _due_dates(schedule, first):
+        date, notes = due, (Note.LAST_DAY,) * clamped
+        if schedule.rest and rest_days.rests(due, schedule.days_off):
+            allowed = rest_days.next_allowed(due, schedule.days_off) if schedule.rest is Rest.WAIT else None
+            if allowed is None or (schedule.recurring and schedule.end is not None and allowed > schedule.end):
+                notes = (Note.RESTS,)
+            else:
+                date, notes = allowed, (Note.WAITED,)
+        if date != previous:
+            yield date, notes
+        if Note.RESTS not in notes:
+            previous = date
 
 
 def _due_dates(schedule: Schedule, first: dt.date) -> Iterator[tuple[dt.date, bool]]:
@@ -219,24 +346,3 @@ def _due_dates(schedule: Schedule, first: dt.date) -> Iterator[tuple[dt.date, bo
         elif schedule.kind is Kind.DAILY or date.isoweekday() in schedule.weekdays:
             yield date, False
         date += DAY
-
-
-def _moment(date: dt.date, time: dt.time, zone: ZoneInfo) -> tuple[dt.datetime, Note | None]:
-    wall = dt.datetime.combine(date, time, zone)
-    first, second = wall.astimezone(dt.UTC), wall.replace(fold=1).astimezone(dt.UTC)
-    if first == second:
-        return first, None
-    if first < second:
-        return first, Note.FIRST_OF_TWO
-    # In a gap fold=1 reads the wall with the offset after it and so lands before it; fold=0 lands after it (PEP 495).
-    seconds = range(int(second.timestamp()), int(first.timestamp()) + 1)
-    offset = second.astimezone(zone).utcoffset()
-    first_after_gap = bisect_left(
-        seconds, True, key=lambda at: dt.datetime.fromtimestamp(at, zone).utcoffset() != offset
-    )
-    return dt.datetime.fromtimestamp(seconds[first_after_gap], dt.UTC), Note.MOVED
-
-
-def _exists(date: dt.date, zone: ZoneInfo) -> bool:
-    at, _ = _moment(date, dt.time(), zone)
-    return at.astimezone(zone).date() == date

@@ -19,6 +19,7 @@ from typing import Any
 
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem
+from smsapp.domain.ledger_condition import LedgerCondition
 
 MAX_DEPTH = 5
 MAX_CONDITIONS = 100
@@ -145,6 +146,8 @@ OPERATORS: dict[Type, dict[Operator, tuple[Param, ...]]] = {
     },
 }
 
+PRESENCE = frozenset({Operator.HAS_VALUE, Operator.NO_VALUE})
+
 NEGATIVE: dict[Operator, Operator] = {
     Operator.NOT_EQUALS: Operator.EQUALS,
     Operator.NOT_ONE_OF: Operator.ONE_OF,
@@ -173,16 +176,20 @@ class Condition:
 @dataclass(frozen=True)
 class Group:
     match: Match = Match.ALL
-    children: tuple[Condition | Group, ...] = ()
+    children: tuple[Condition | LedgerCondition | Group, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {"match": self.match, "children": [child.as_json() for child in self.children]}
 
     def conditions(self) -> Iterator[Condition]:
+        """Yield every condition on a property in this group and the groups inside it, in reading order."""
+        return (condition for condition in self.leaves() if isinstance(condition, Condition))
+
+    def leaves(self) -> Iterator[Condition | LedgerCondition]:
         """Yield every condition in this group and the groups inside it, in reading order."""
         for child in self.children:
             if isinstance(child, Group):
-                yield from child.conditions()
+                yield from child.leaves()
             else:
                 yield child
 
@@ -195,7 +202,7 @@ def problems(rule: Group, types: Mapping[str, Type], place: str = "rule") -> lis
     """Return the problems of this rule: too deep, too long, an empty group, or a property that is not in the catalogue
     (any more) with that type."""
     problems: list[Problem] = []
-    if sum(1 for _ in rule.conditions()) > MAX_CONDITIONS:
+    if sum(1 for _ in rule.leaves()) > MAX_CONDITIONS:
         problems.append(Problem("segment_too_many_conditions", place, {"limit": MAX_CONDITIONS}))
     if not rule.children and rule.match is not Match.ALL:
         problems.append(Problem("segment_group_empty", place))
@@ -213,6 +220,8 @@ def _check_group(group: Group, types: Mapping[str, Type], place: str, depth: int
             if not child.children:
                 problems.append(Problem("segment_group_empty", here))
             _check_group(child, types, here, depth + 1, problems)
+        elif isinstance(child, LedgerCondition):
+            continue
         elif child.property not in types:
             problems.append(Problem("segment_property_unknown", here, {"property": child.property}))
         elif types[child.property] is not child.type:

@@ -7,8 +7,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from smsapp.domain import ledger_condition
 from smsapp.domain.contact import MAX_NUMBER, Type
 from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.ledger_condition import LedgerCondition, LedgerOperator
 from smsapp.domain.segment import (
     EVERYONE,
     MAX_COUNT,
@@ -49,16 +51,28 @@ def _read_group(raw: Any, place: str, problems: list[Problem], depth: int = 1) -
         # Stop here: deep nesting must not end in a RecursionError.
         problems.append(Problem("segment_too_deep", place, {"limit": MAX_DEPTH}))
         return EVERYONE
-    children: list[Condition | Group] = []
+    children: list[Condition | LedgerCondition | Group] = []
     for number, child in enumerate(raw.get("children", [])):
         here = f"{place}.{number}"
         if isinstance(child, dict) and "property" in child:
             condition = _read_stored(child, here, problems)
             if condition:
                 children.append(condition)
+        elif isinstance(child, dict) and "ledger" in child:
+            about_ledger = _read_ledger(child, here, problems)
+            if about_ledger:
+                children.append(about_ledger)
         else:
             children.append(_read_group(child, here, problems, depth + 1))
     return Group(match, tuple(children))
+
+
+def _read_ledger(raw: dict[str, Any], place: str, problems: list[Problem]) -> LedgerCondition | None:
+    params = raw.get("params", [])
+    if raw["ledger"] not in list(LedgerOperator) or not isinstance(params, list):
+        problems.append(Problem("segment_rule_unreadable", place))
+        return None
+    return ledger_condition.read(LedgerOperator(raw["ledger"]), params, place, problems)
 
 
 def _read_stored(raw: dict[str, Any], place: str, problems: list[Problem]) -> Condition | None:

@@ -21,7 +21,9 @@ _UNSUBSCRIBE_NOW = re.compile(r"拒收请回复r(?![a-z])")
 _UNSUBSCRIBE_BEFORE = re.compile(r"(?:退订|拒收)请?回复?[a-z]{1,2}(?![a-z])|回复?[a-z]{1,2}(?:退订|拒收)")
 _UNSUBSCRIBE_ABROAD = re.compile(r"\b(?:stop|unsubscribe|opt[ -]?out)\b", re.IGNORECASE)
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
-_SIGNATURE = re.compile(r"[^\W_]{2,12}")
+_SIGNATURE = re.compile(r"[^\W_]{2,32}")
+USUAL_SIGNATURE = 12
+"""Longer signatures are registered (a company's full name), but some providers take no more."""
 
 
 def entry_problems(draft: Entry, style: Style | None = None) -> list[Problem]:
@@ -50,6 +52,9 @@ def problems(text: str, signature: str, purpose: Purpose, style: Style | None = 
         all_problems.append(Problem("signature_missing", "signature", warning=True))
     elif _SIGNATURE.fullmatch(signature) is None:
         all_problems.append(Problem("signature_unusable", "signature"))
+    elif len(signature) > USUAL_SIGNATURE:
+        facts = {"length": len(signature), "usual": USUAL_SIGNATURE}
+        all_problems.append(Problem("signature_long", "signature", facts, warning=True))
     return all_problems
 
 
@@ -91,7 +96,7 @@ def _variable_problems(text: str, style: Style | None) -> list[Problem]:
 
 
 def asks_to_unsubscribe(text: str) -> bool:
-    """Return whether the text says how to unsubscribe, which marketing texts must do and no others may."""
+    """Return whether the text says how to unsubscribe, which marketing texts must do and others may."""
     plain = _plain(text)
     return bool(_UNSUBSCRIBE_NOW.search(plain) or _UNSUBSCRIBE_BEFORE.search(plain))
 
@@ -105,7 +110,9 @@ def _purpose_problems(text: str, purpose: Purpose) -> list[Problem]:
         return []
     if purpose is not Purpose.MARKETING:
         out_of_place = asks_to_unsubscribe(text)
-        return [Problem("unsubscribe_out_of_place", "text", {"purpose": purpose})] if out_of_place else []
+        # Some carriers ask for these words at the end of every text, so they are no fault.
+        advice = Problem("unsubscribe_out_of_place", "text", {"purpose": purpose}, warning=True)
+        return [advice] if out_of_place else []
     plain = _plain(text)
     now, before = _UNSUBSCRIBE_NOW.search(plain), _UNSUBSCRIBE_BEFORE.search(plain)
     if now:

@@ -212,6 +212,8 @@ class Origin(enum.StrEnum):
     BROWSER = "browser"
     IMPORT = "import"
     PERSON = "person"
+    KEY = "key"
+    """A key of the HTTP API."""
 
 
 PUBLIC = (Origin.APP, Origin.BROWSER)

@@ -18,12 +18,15 @@ from smsapp.domain.errors import Problem
 PROBLEMS: dict[str, Any] = {}
 LABELS: dict[tuple[str, str], Any] = {}
 """By (enum, value): a template and a message are both "refused", in different words. The enum of a plain code is ""."""
+WORDS: dict[str, Any] = {}
+"""By value alone: the word of the first enum that has it."""
 
 for module_info in pkgutil.iter_modules(__path__):
     module = importlib.import_module(f"{__name__}.{module_info.name}")
     PROBLEMS.update(getattr(module, "PROBLEMS", {}))
     for code, word in getattr(module, "LABELS", {}).items():
         LABELS[type(code).__name__ if isinstance(code, Enum) else "", str(code)] = word
+        WORDS.setdefault(str(code), word)
 
 
 def sentence(problem: Problem) -> str:
@@ -33,7 +36,9 @@ def sentence(problem: Problem) -> str:
 
 
 def _fact(value: Any) -> Any:
-    """Return a number with the reader's separators, anything else as it is."""
+    """Return a number with the reader's separators, an enum's member as its word, anything else as it is."""
+    if isinstance(value, Enum):
+        return label(value)
     return format_decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -45,5 +50,5 @@ def label(code: Any, of: str = "") -> str:
     of = of or (type(code).__name__ if isinstance(code, Enum) else "")
     word = LABELS.get((of, str(code)))
     if word is None:
-        word = next((word for (_, value), word in LABELS.items() if value == str(code)), None)
+        word = WORDS.get(str(code))
     return str(code) if word is None else str(word)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 from babel.dates import get_day_names
-from flask_babel import format_decimal, get_locale, ngettext
+from flask_babel import format_date, format_decimal, get_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain import message
 from smsapp.domain.campaign import Action, Sort, Status, Tab
+from smsapp.domain.month_grid import Day
+from smsapp.domain.rest_days import DayKind, DaysOff, Rest
 from smsapp.domain.schedule import LAST_DAY, Kind, Note, Schedule
 from smsapp.domain.writing import Form
 from smsapp.labels.dates import written_date
@@ -71,6 +73,22 @@ PROBLEMS = {
     "monthdays_missing": _l("Choose at least one day of the month."),
     "end_before_start": _l("The end lies before the start. Choose a later end, or none."),
     "date_in_the_past": _l("This moment has passed already. Choose a later one."),
+    "until_before_start": _l("“Not later than” lies before the beginning. Choose a later time, or none."),
+    "spread_past_until": _l(
+        "“Evenly until” lies after “not later than”: the rest would expire. Choose an earlier time."
+    ),
+    "schedule_rests": _l("All sends that are left fall on days of rest or are skipped. Choose other days."),
+    "all_would_expire": _l("It begins after “not later than”: nothing would be sent."),
+    "some_would_expire": _l(
+        "It will not be through by “not later than”: what has not left by then expires and is not sent."
+    ),
+    "skip_not_due": _l("Nothing is sent on %(date)s."),
+    "skip_leaves_nothing": _l("No send would be left. Stop the campaign instead."),
+    "rest_day_row": _l("Row %(row)s cannot be read: “%(text)s”. Nothing was changed."),
+    "rest_day_date": _l("“%(text)s” is no date. Write it like 2026-12-31."),
+    "rest_day_kind": _l("“%(text)s” is no kind of day. Write off or working (放假, 上班)."),
+    "rest_day_too_many": _l("The file has more than %(most)s rows."),
+    "rest_day_none": _l("The file holds no days."),
     "schedule_over": _l("Between start and end no send is left. Choose other days or a later end."),
     "nobody_to_write_to": _l("At present nobody in this segment would get the message."),
     "begins_after_quiet_hours": _l(
@@ -111,6 +129,16 @@ LABELS = {
     Kind.MONTHLY: _l("Monthly"),
     Note.MOVED: _l("This local time does not exist: clocks go forward. It is sent at the first moment after."),
     Note.FIRST_OF_TWO: _l("This local time comes twice: clocks go back. It is sent the first time only."),
+    Note.WAITED: _l("It was due on a day of rest and waits for this day."),
+    Note.RESTS: _l("Day of rest: nothing is sent."),
+    Note.SKIPPED: _l("Skipped: nothing is sent."),
+    Rest.IGNORED: _l("Send on days of rest, too"),
+    Rest.WAIT: _l("Wait for the next day that is none"),
+    Rest.SKIP: _l("Leave these sends out"),
+    DaysOff.HOLIDAYS: _l("Public holidays"),
+    DaysOff.NOT_WORKED: _l("Public holidays and weekends, except weekends that are worked"),
+    DayKind.OFF: _l("Day off"),
+    DayKind.WORKING: _l("Worked weekend"),
     Note.LAST_DAY: _l("The month has no such day: it is sent on its last day."),
 }
 
@@ -133,13 +161,17 @@ FORMS = {
 
 DRAFT_FIELDS = {
     "name": _l("Campaign name"),
-    "segment_id": _l("Target users"),
+    "audience": _l("Target users"),
     "channel_id": _l("Channel"),
     "template_id": _l("SMS template"),
     "mapping": _l("Variables"),
     "schedule": _l("Send time"),
     "second_channel_id": _l("Second channel"),
     "second_template_id": _l("Template on the second channel"),
+    "consented_only": _l("Only to those with consent"),
+    "leave_out": _l("Left out by choice"),
+    "left_out_carriers": _l("Carriers left out"),
+    "seeds": _l("One text of each run to the seeds of the test group"),
 }
 """The fields of domain/draft.py Draft."""
 
@@ -150,8 +182,9 @@ LOSSES = {
         "%(n)s not delivered", "%(n)s not delivered", n, n=format_decimal(n)
     ),
     message.Status.UNCONFIRMED: lambda n: _("%(n)s unconfirmed", n=format_decimal(n)),
+    message.Status.EXPIRED: lambda n: _("%(n)s expired", n=format_decimal(n)),
 }
-"""How many messages of a campaign were refused by the channel, not delivered, or are unconfirmed."""
+"""How many messages of a campaign were refused by the channel, not delivered, expired, or are unconfirmed."""
 
 
 def loss(line: tuple[message.Status, int]) -> str:
@@ -177,6 +210,34 @@ def weekday_name(day: int) -> str:
     return str(get_day_names("abbreviated", "stand-alone", get_locale())[day - 1])
 
 
+def month_name(date: dt.date) -> str:
+    """Return a month with its year: 2026年10月, Oct 2026."""
+    return str(format_date(date, "y年M月" if get_locale().language == "zh" else "MMM y", rebase=False))
+
+
+def day_classes(day: Day) -> str:
+    """Return the classes of a day on a calendar page."""
+    fire = "" if day.fire is None else "day-sent" if day.is_sent else "day-unsent"
+    return " ".join(
+        name for name in (fire, "day-off" if day.rests else "", "day-worked" if day.is_worked else "") if name
+    )
+
+
+def day_hint(day: Day) -> str:
+    """Return what the colours of a day say, for those who do not see them."""
+    parts = [_("sent") if day.is_sent else _("not sent")] if day.fire is not None else []
+    if day.special is not None:
+        parts.append(day.special.name or _("day off"))
+    return str(_(", ").join(parts))
+
+
+def rate_in_words(rate: float) -> str:
+    """Return a rate of messages, by the minute if it is below one a second."""
+    if rate >= 1:
+        return str(_("at %(rate)s per second", rate=format_decimal(round(rate, 1))))
+    return str(_("at %(rate)s per minute", rate=format_decimal(round(rate * 60, 1))))
+
+
 def in_words(schedule: Schedule, *, start: bool = False) -> str:
     """Return the schedule as a sentence: 每周一、四 09:30，至 2026-12-31. What is not chosen yet is a dash."""
     time = clock_time(schedule.time) if schedule.time else "–"
@@ -197,6 +258,15 @@ def in_words(schedule: Schedule, *, start: bool = False) -> str:
         sentence = _("%(said)s, from %(date)s", said=sentence, date=written_date(schedule.start))
     if schedule.end:
         sentence = _("%(said)s, until %(date)s", said=sentence, date=written_date(schedule.end))
+    if schedule.until and schedule.until_date:
+        date = written_date(schedule.until_date)
+        sentence = _(
+            "%(said)s, not later than %(date)s %(time)s", said=sentence, date=date, time=clock_time(schedule.until)
+        )
+    elif schedule.until:
+        sentence = _("%(said)s, not later than %(time)s", said=sentence, time=clock_time(schedule.until))
+    if schedule.spread_until:
+        sentence = _("%(said)s, evenly until %(time)s", said=sentence, time=clock_time(schedule.spread_until))
     return str(sentence)
 
 

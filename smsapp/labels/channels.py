@@ -28,6 +28,9 @@ PROBLEMS = {
     "channel_name_taken": _l("Another channel has this name. Choose another one."),
     "channel_phone_property": _l("Choose a property that holds text."),
     "channel_country": _l("A country is written with two letters such as CN."),
+    "channel_number_limits": _l(
+        "This cannot be read: %(words)s. Write one limit a line, such as +44: 100 or others: 0; at most %(most)s."
+    ),
     "channel_countries": _l(
         "“%(words)s” names no country. Write two letters such as CN or HK, or a code such as +852."
     ),
@@ -159,7 +162,9 @@ WHAT = {
     "balance": _l("Question for the balance"),
     "pull": _l("Fetching receipts"),
     "templates": _l("List of templates"),
+    "signatures": _l("Registration of signatures"),
     "confirm": _l("Confirmation of an opt-out"),
+    "proof": _l("Text to the test group"),
 }
 """What a call was for."""
 

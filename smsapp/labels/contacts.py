@@ -36,6 +36,7 @@ LABELS = {
     Reason.BAD_RECORD: _l("Not a record"),
     Reason.NO_OBJECT: _l("No objects"),
     Reason.BAD_APPID: _l("Unknown AppKey"),
+    Reason.UNSIGNED: _l("Not signed"),
     Reason.BAD_ID: _l("No usable user id"),
     Reason.BAD_EVENT: _l("No usable xwhat"),
     Reason.BAD_TIME: _l("No usable time"),
@@ -73,6 +74,7 @@ LABELS = {
     Origin.BROWSER: _l("Browser key"),
     Origin.IMPORT: _l("File"),
     Origin.PERSON: _l("Person"),
+    Origin.KEY: _l("API key"),
     Measure.REQUESTS: _l("Requests in this minute"),
     Measure.RECORDS: _l("Profile records today"),
     Measure.NEW_CONTACTS: _l("New contacts today"),
@@ -104,6 +106,10 @@ PROBLEMS = {
     "record_unknown_appkey": _l(
         "%(n)s records of one request had no appid, or an unknown or disabled one. They are not kept. "
         "Put an active AppKey into the app."
+    ),
+    "record_unsigned": _l(
+        "%(n)s records were not signed, and their AppKey takes signed uploads only. They are not kept. "
+        "Sign them with the secret of the key."
     ),
     "record_bad_id": _l("The user id is missing or longer than 254 characters."),
     "record_bad_event": _l("xwhat is missing or longer than 99 characters."),

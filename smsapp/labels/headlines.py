@@ -50,6 +50,7 @@ SENTENCES: dict[Say, Any] = {
     Say.REFUSED_AND_UNDELIVERED: _l(
         "%(refused)s messages were refused and %(undelivered)s were not delivered; the reasons are below."
     ),
+    Say.EXPIRED: _l("%(n)s messages expired: they had not left by the time set for this campaign."),
     Say.ALL_ANSWERED: _l("Every message has its answer."),
     Say.NEXT: _l("The next run starts on %(moment)s."),
 }

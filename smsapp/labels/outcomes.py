@@ -19,6 +19,9 @@ LABELS: dict[Outcome, Any] = {
     Outcome.CONTENT_REFUSED: _l("Content refused"),
     Outcome.TEMPLATE_REFUSED: _l("Template refused"),
     Outcome.SIGNATURE_REFUSED: _l("Signature refused"),
+    Outcome.SIGNATURE_UNREGISTERED: _l("Signature not registered with the carrier"),
+    Outcome.TEMPLATE_UNREGISTERED: _l("Template not registered with the carrier"),
+    Outcome.CONTACT_BLOCKED: _l("Link or number in the text blocked"),
     Outcome.OUTSIDE_HOURS: _l("Outside permitted hours"),
     Outcome.CREDENTIALS: _l("Credentials refused"),
     Outcome.BALANCE: _l("Balance used up"),
@@ -49,6 +52,15 @@ EXPLANATIONS: dict[str, Any] = {
         "The provider does not know or no longer approves this template. Sync the templates, then send again."
     ),
     Outcome.SIGNATURE_REFUSED: _l("The signature is not registered at the provider. Register it, then send again."),
+    Outcome.SIGNATURE_UNREGISTERED: _l(
+        "This carrier does not know the signature, perhaps only in some provinces yet. Look at its registration; send "
+        "again once the carrier has registered it."
+    ),
+    Outcome.TEMPLATE_UNREGISTERED: _l("This carrier does not know the template. Have it registered, then send again."),
+    Outcome.CONTACT_BLOCKED: _l(
+        "This carrier does not know a link or phone number in the text. Have it registered or take it out, then send "
+        "again."
+    ),
     Outcome.OUTSIDE_HOURS: _l("The provider does not send this kind of text at that hour. Send again in the daytime."),
     Outcome.CREDENTIALS: _l(
         "The provider refused the account's key or password. Correct it in the channel and test it."

@@ -13,7 +13,6 @@ from smsapp.domain.outcome import Charged, Outcome
 from smsapp.domain.run import (
     ACCOUNT_HOLDS,
     CancelReason,
-    FailoverReason,
     HoldReason,
     PinReason,
     RunFailure,
@@ -22,39 +21,16 @@ from smsapp.domain.run import (
 )
 from smsapp.domain.trust import Origin
 from smsapp.labels import outcomes
-
-STAYS: dict[PinReason, Any] = {
-    PinReason.PERSON: _l("A person has decided that this run stays on its channel."),
-    PinReason.CHANNEL_INACTIVE: _l("The other channel is switched off, so it cannot take over."),
-    PinReason.CHANNEL_UNUSABLE: _l("The other channel's keys cannot be read, so it cannot take over."),
-    PinReason.TRUSTED_NUMBERS: _l(
-        "The other channel takes only numbers from server keys, files and people, so it cannot take over."
-    ),
-    PinReason.NUMBERS_NOT_ALLOWED: _l(
-        "The other channel does not write to numbers of these kinds or countries, so it cannot take over."
-    ),
-    PinReason.TEMPLATE_WITHDRAWN: _l(
-        "The template on the other channel is not approved any more, so it cannot take over."
-    ),
-    PinReason.TEMPLATE_CHANGED: _l(
-        "The template on the other channel is not the one that was confirmed, so it cannot take over."
-    ),
-}
-"""Why a run is not moved to the campaign's other channel."""
-
-ROUTES: dict[FailoverReason | HoldReason, Any] = {
-    FailoverReason.PERSON: _l("A person decided it"),
-    FailoverReason.REFUSED: _l("The channel refused them"),
-    HoldReason.UNREACHABLE: _l("The provider could not be reached"),
-    HoldReason.THROTTLED: _l("The provider kept asking to slow down"),
-    HoldReason.NO_ANSWERS: _l("The provider did not answer"),
-}
-"""Why messages moved there; for any other hold see `hold`."""
+from smsapp.labels.failover import ROUTES, STAYS
 
 PROBLEMS = {
     **{f"route_{code}": text for code, text in STAYS.items() if code is not PinReason.PERSON},
     "run_cannot_go_on": _l(
         "The campaign was stopped, or its run is being ended, so nothing more is sent. Save it as a new one instead."
+    ),
+    "restored_unfrozen": _l(
+        "This run may have been sent after the backup was made, and the list of its messages is lost. End it; if the "
+        "provider shows that nothing was sent, save the campaign as a new one."
     ),
     "phone_search_short": _l("Enter the whole number, or at least its last %(fewest)s digits."),
     "phone_search_hidden": _l(
@@ -69,10 +45,16 @@ LABELS = {
     ExclusionReason.DUPLICATE_NUMBER: _l("Same number as another contact"),
     ExclusionReason.NUMBER_CLASS: _l("Kind of number not allowed"),
     ExclusionReason.COUNTRY: _l("Country not allowed"),
+    ExclusionReason.NUMBER_LIMIT: _l("Daily limit of the country or prefix"),
     ExclusionReason.OPTED_OUT: _l("Opted out"),
+    ExclusionReason.EXCLUDED_SEGMENT: _l("In an excluded segment"),
+    ExclusionReason.NO_CONSENT: _l("No consent"),
     ExclusionReason.FREQUENCY_CAP: _l("Frequency cap reached"),
     ExclusionReason.MISSING_VALUE: _l("A variable has no value"),
     ExclusionReason.UNFIT_VALUE: _l("A value may not fill its variable"),
+    ExclusionReason.ALSO_GETS: _l("Gets another campaign within 48 hours"),
+    ExclusionReason.SAME_TEXT: _l("Had the same words lately"),
+    ExclusionReason.CARRIER_LEFT_OUT: _l("Carrier left out of this campaign"),
     Charged.YES: _l("Charged"),
     Charged.NO: _l("Not charged"),
     Charged.UNKNOWN: _l("May be charged"),
@@ -91,6 +73,7 @@ STATES = {
     Status.NO_RECEIPT: _l("No receipt"),
     Status.UNDELIVERED: _l("Not delivered"),
     Status.DELIVERED: _l("Delivered"),
+    Status.EXPIRED: _l("Expired"),
 }
 """A message's state; by number, so it has a function of its own."""
 
@@ -104,6 +87,7 @@ COLOURS = {
     Status.NO_RECEIPT: "grey",
     Status.UNDELIVERED: "red",
     Status.DELIVERED: "green",
+    Status.EXPIRED: "orange",
 }
 
 RECEIPT_STATUSES: dict[str, tuple[Any, str]] = {
@@ -124,6 +108,7 @@ GROUPS = {
     "refused": STATES[Status.REFUSED],
     "unconfirmed": STATES[Status.UNCONFIRMED],
     "cancelled": STATES[Status.CANCELLED],
+    "expired": STATES[Status.EXPIRED],
     "awaiting": _l("Awaiting receipt"),
     "delivered": STATES[Status.DELIVERED],
     "undelivered": STATES[Status.UNDELIVERED],
@@ -140,6 +125,7 @@ HINTS = {
     "refused": _l("The channel said no at once; nothing was sent."),
     "unconfirmed": _l("The answer was lost: the message may or may not have left. It is not sent again by itself."),
     "cancelled": _l("Cancelled before it was sent."),
+    "expired": _l("Not sent by the time set for the campaign; it is not sent any more."),
     "awaiting": _l("The carrier has not reported yet."),
     "undelivered": _l("The carrier reported that the message did not arrive."),
     "no_receipt": _l("The carrier never reported; waiting has ended."),
@@ -157,28 +143,44 @@ LEFT_HINTS = {
     ExclusionReason.NUMBER_CLASS: _l(
         "Not a mobile number: premium, landline and the like, which the channel does not allow."
     ),
+    ExclusionReason.NUMBER_LIMIT: _l(
+        "The channel's messages of this day to numbers of this country or prefix are used up; the limit is on its page."
+    ),
     ExclusionReason.COUNTRY: _l("The number belongs to a country or region to which the channel does not write."),
-    ExclusionReason.OPTED_OUT: _l("The person does not want any texts."),
+    ExclusionReason.OPTED_OUT: _l("The person does not want such texts."),
+    ExclusionReason.EXCLUDED_SEGMENT: _l("A member of a segment that the campaign leaves out."),
+    ExclusionReason.NO_CONSENT: _l(
+        "The campaign asks for consent, and the person has not agreed to such texts or has withdrawn it."
+    ),
     ExclusionReason.FREQUENCY_CAP: _l("The number has had as many marketing texts lately as the settings allow."),
     ExclusionReason.MISSING_VALUE: _l("A variable of the template has neither a value nor a fallback."),
+    ExclusionReason.ALSO_GETS: _l("The review chose to leave out who gets another campaign about the same time."),
+    ExclusionReason.SAME_TEXT: _l("The review chose to leave out who had the same words within the last days."),
     ExclusionReason.UNFIT_VALUE: _l(
         "The value is too long for its variable, or holds a link, a contact detail, a line break or a bracket 【】."
+    ),
+    ExclusionReason.CARRIER_LEFT_OUT: _l(
+        "A person has excluded the numbers of this carrier, told by their first digits, because it would not let the "
+        "text through."
     ),
 }
 
 CANCELLED: dict[CancelReason, Any] = {
     CancelReason.OPTED_OUT: _l("Opted out before it was sent"),
+    CancelReason.NO_CONSENT: _l("Consent was withdrawn before it was sent"),
     CancelReason.ENDED: _l("Sending was ended by a person"),
     CancelReason.REROUTED: _l("Moved to another channel"),
     CancelReason.NOT_ALLOWED_ELSEWHERE: _l(
         "The channel that took over does not write to this kind of number or country"
     ),
     CancelReason.RUN_FAILED: _l("Given up, because the run failed"),
+    CancelReason.ERASED: _l("The person was erased before it was sent"),
 }
 """Why a message was cancelled."""
 
 UNCONFIRMED = {
     "worker_lost": _l("The sender stopped before the answer came"),
+    "restored": _l("The database was restored from a backup made before it was sent"),
     "no_answer": _l("The answer was lost on the way"),
     "provider_fault": _l("The provider did not say whether it took it"),
     "left": _l("Kept unconfirmed by a person"),
@@ -203,14 +205,37 @@ HOLDS: dict[HoldReason, Any] = {
     HoldReason.TEMPLATE_WITHDRAWN: _l("The template is no longer approved. Resume once it is, or end it."),
     HoldReason.CHANNEL_INACTIVE: _l("The channel has been switched off. Switch it on and resume, or end it."),
     HoldReason.SEGMENT_GONE: _l("The segment has been deleted. End it."),
+    HoldReason.SEGMENT_UNREADABLE: _l(
+        "The rule of a segment cannot be answered, or the messages it asks for have been removed. "
+        "Correct the segment and resume, or end it."
+    ),
     HoldReason.GONE: _l("The template, channel or segment has been deleted. End it."),
+    HoldReason.REGISTRATION: _l(
+        "A carrier would not let its texts through any more, which was not so when it was confirmed. Accept it, leave "
+        "the carrier out, or end it."
+    ),
     HoldReason.AUDIENCE_GREW: _l("The audience is not the one that was reviewed. Accept it, or end it."),
+    HoldReason.APPROVAL: _l(
+        "It needs the approval of a second person: nobody has approved what it is now. Nothing has been sent."
+    ),
+    HoldReason.BUDGET: _l(
+        "A budget of this month does not hold what it would send. Raise the budget and resume, or end it."
+    ),
+    HoldReason.RESTORED: _l(
+        "The database was restored from a backup. Messages that were sent since, as the journal says, are unconfirmed. "
+        "Resume to send the others, or end it."
+    ),
+    HoldReason.RESTORED_BLIND: _l(
+        "The database was restored from a backup, and nothing tells which of the waiting messages were sent since. "
+        "Look at the provider. End it, or resume: then they become unconfirmed, and you can send them again or not."
+    ),
     **{reason: outcomes.EXPLANATIONS[Outcome(reason)] for reason in ACCOUNT_HOLDS},
 }
 """Why a run waits."""
 
 FAILURES: dict[RunFailure, Any] = {
     RunFailure.NOTHING_ACCEPTED: _l("The channel accepted none of the messages."),
+    RunFailure.EXPIRED: _l("Nothing had left by the time set for this campaign."),
     RunFailure.MISSED: _l("The system was down at the planned time and noticed too late to send."),
 }
 """Why a run failed that was neither held nor refused."""
@@ -221,6 +246,7 @@ ORIGINS: dict[Origin, Any] = {
     Origin.BROWSER: _l("browser key (public)"),
     Origin.IMPORT: _l("imported file"),
     Origin.PERSON: _l("a person"),
+    Origin.KEY: _l("API key (your own program)"),
 }
 """Who wrote a value."""
 

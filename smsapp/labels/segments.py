@@ -22,6 +22,7 @@ PROBLEMS = {
         "Campaigns still need this segment: %(names)s. Stop or delete them, or choose another segment there first."
     ),
     "segment_upload_again": _l("An uploaded segment is as its file was. Upload the file again to change it."),
+    "segment_saved_from_report": _l("This segment is as the report was. Save the number of the report again."),
     "segment_rule_unreadable": _l("This part of the rule cannot be read. Remove it and add it again."),
     "segment_too_deep": _l("Groups may be nested at most %(limit)s deep. Move this group up."),
     "segment_too_many_conditions": _l("A rule may have at most %(limit)s conditions. Remove some, or use “is one of”."),

@@ -97,6 +97,9 @@ def changes_told(counts: Mapping[SyncFate, int]) -> str:
 
 
 PROBLEMS = {
+    "template_approval_needs_approver": _l(
+        "The file calls it approved. It waits until an approver or administrator has compared it with the provider."
+    ),
     "variable_longest": _l("A value of %(variable)s has from 1 to %(most)s characters."),
     "template_name_missing": _l("Give it a name."),
     "template_value_too_long": _l("This has %(length)s characters; at most %(most)s fit."),
@@ -122,12 +125,17 @@ PROBLEMS = {
     "signature_missing": _l(
         "Carriers in China refuse a text without 【signature】; leave it out only for other countries."
     ),
-    "signature_unusable": _l("A signature has 2 to 12 Chinese characters, letters or digits, no spaces or symbols."),
+    "signature_unusable": _l("A signature has 2 to 32 Chinese characters, letters or digits, no spaces or symbols."),
+    "signature_long": _l(
+        "The signature has %(length)s characters. Full names of companies are registered best, but some providers take "
+        "at most %(usual)s."
+    ),
     "unsubscribe_missing": _l("A marketing text must say how to refuse further ones. End it with “%(words)s”."),
     "unsubscribe_not_last": _l("“%(words)s” should be the last words of the text."),
     "unsubscribe_old": _l("“%(found)s” is an old form that more and more carriers refuse. Write “%(words)s”."),
     "unsubscribe_out_of_place": _l(
-        "Only marketing texts say how to refuse further ones. Choose “Marketing”, or take these words out."
+        "Usually only marketing texts say how to refuse further ones. Some carriers ask for these words in every text. "
+        "If it is marketing, choose “Marketing”."
     ),
     "template_channel_missing": _l("Choose a channel."),
     "template_code_taken": _l("The channel already has a template %(code)s. Change that one, or correct the code."),

@@ -16,12 +16,15 @@
   const cameBack = ["back_forward", "reload"].includes(performance.getEntriesByType("navigation")[0]?.type);
   let changed = false;
 
-  // No password, no file, no token.
+  // No password, no file, no token, not the person whose text is looked at, and no words to search by.
   function fields(form) {
-    const secrets = new Set(["csrf_token"]);
+    const secrets = new Set(["csrf_token", "who"]);
     for (const field of form.elements) if (field.type === "password") secrets.add(field.name);
-    return [...new FormData(form)].filter(([name, value]) => typeof value === "string" && !secrets.has(name));
+    return [...new FormData(form)].filter(([name, value]) => typeof value === "string" && !isUnkept(name, secrets));
   }
+
+  const isUnkept = (name, secrets) => secrets.has(name) || name.startsWith("find-");
+  const typedFields = (form) => fields(form).filter(([name]) => name !== "version");
 
   // The server draws the page with these fields, as after signing in again: with every part that depends on them.
   async function refill(typed) {
@@ -67,11 +70,23 @@
   for (const change of ["input", "change"]) {
     document.addEventListener(change, (event) => {
       const form = event.target.closest(KEPT);
-      if (!form) return;
+      if (!form || event.target.name?.startsWith("find-")) return;
       sessionStorage.setItem(key, JSON.stringify(fields(form)));
       changed = true;
     });
   }
+  // A draft that saves itself is safe as far as it was when it was sent.
+  let sent = "";
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const form = document.querySelector(KEPT);
+    if (event.target.id === "autosave" && form) sent = JSON.stringify(typedFields(form));
+  });
+  document.addEventListener("draft-saved", () => {
+    const form = document.querySelector(KEPT);
+    if (!form || sent !== JSON.stringify(typedFields(form))) return;
+    changed = false;
+    sessionStorage.removeItem(key);
+  });
   const typed = sessionStorage.getItem(key);
   if (cameBack && typed && document.querySelector(KEPT)) refill(JSON.parse(typed));
   document.querySelector("form[data-send-at-once]")?.requestSubmit();

@@ -98,13 +98,22 @@ def current_session() -> Session:
     return db.session()
 
 
-def lock_row(session: Session, model: type[Row], key: object, *, skip_locked: bool = False) -> Row | None:
+def lock_row(
+    session: Session, model: type[Row], key: object, *, skip_locked: bool = False, key_share: bool = False
+) -> Row | None:
     """Return the row as it is now, locked until the transaction ends; None if there is none.
 
-    `skip_locked`: None also if another transaction has locked it. On SQLite the transaction itself is the lock.
+    `skip_locked`: None also if another transaction has locked it. `key_share`: others may add rows that name it. On
+    SQLite the transaction itself is the lock.
     """
-    lock: Any = {"skip_locked": True} if skip_locked else True
+    lock: Any = {"skip_locked": skip_locked, "key_share": key_share}
     return session.get(model, key, with_for_update=lock, populate_existing=True)
+
+
+def keep_row(session: Session, model: type[Base], key: object) -> None:
+    """Let nobody delete the row or lock it with `lock_row` until the transaction ends; others may change it."""
+    column = sa.inspect(model).primary_key[0]
+    session.execute(sa.select(column).where(column == key).with_for_update(read=True, key_share=True)).all()
 
 
 def has_rows(session: Session, table: type[Base]) -> bool:
@@ -213,10 +222,36 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
             raise
 
 
+@contextmanager
+def beside(session: Session) -> Iterator[Session]:
+    """Open a short transaction within a long frozen one: it stays committed whatever becomes of the long one.
+
+    A row that everybody changes cannot be changed by a frozen transaction, which would fail. On SQLite, where nobody
+    else writes meanwhile, it is the same transaction.
+    """
+    if dialect() != "postgresql":
+        yield session
+        return
+    with Session(db.engine) as own, own.begin():
+        yield own
+
+
+_ACTS = "to be done after the commit"
+
+
 def after_commit(session: Session, act: Callable[[], object]) -> None:
     """Have `act` called once this transaction is committed; it is not called if it is rolled back."""
+    session.info.setdefault(_ACTS, []).append(act)
 
-    def acted(_session: Session) -> None:
-        act()
 
-    sa.event.listen(session, "after_commit", acted, once=True)
+@sa.event.listens_for(Session, "after_commit")
+def _act(session: Session) -> None:
+    if not session.in_nested_transaction():  # a savepoint has ended, not the transaction
+        for act in session.info.pop(_ACTS, ()):
+            act()
+
+
+@sa.event.listens_for(Session, "after_rollback")
+def _forget_acts(session: Session) -> None:
+    if not session.in_nested_transaction():
+        session.info.pop(_ACTS, None)

@@ -1,4 +1,4 @@
-"""The only file that uses RQ and rq-scheduler: enqueue a task now, later or periodically, cancel a scheduled one.
+"""Uses RQ and rq-scheduler: enqueue a task now or later, cancel a scheduled one, tell how the queue does.
 
 A job may be lost or run twice; the database rows decide what is done. So a Redis that does not answer is logged, never
 raised: the sweep finds the work in the database.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,11 +16,15 @@ import redis
 from flask import Flask, current_app
 from rq import Queue, Worker
 from rq.exceptions import NoSuchJobError
-from rq.job import Job, JobStatus
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq_scheduler import Scheduler
 
+from smsapp.domain import log_context
+
 EXTENSION = "smsapp.queue"
+REQUEST_ID = "request"
+"""In a job's meta: the request that has led to it."""
 SEND, RECEIPTS, UPLOADS, PERIODIC = "send", "receipts", "uploads", "periodic"
 """Senders; receipts and replies; records from apps; imports, sweeps and everything slow."""
 QUEUES = (SEND, RECEIPTS, UPLOADS, PERIODIC)
@@ -70,7 +74,10 @@ def connect(url: str, patience: float | None = None) -> redis.Redis:
 
     `patience`: seconds to wait for an answer; None for a worker, which waits for jobs in a blocking call.
     """
-    return redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=patience, health_check_interval=30)
+    # Each job's process connects anew: without `driver_info` none reads files to tell the server the client's version.
+    return redis.Redis.from_url(
+        url, socket_connect_timeout=2, socket_timeout=patience, health_check_interval=30, driver_info=None
+    )
 
 
 def init_app(app: Flask, url: str) -> None:
@@ -93,11 +100,23 @@ def scheduler() -> Scheduler:
 def enqueue(name: str, task: str, *args: Any) -> bool:
     """Enqueue `smsapp.jobs.tasks.<task>`; return False if Redis did not take it."""
     try:
-        queue(name).enqueue_call(TASKS + task, args=args, result_ttl=0, failure_ttl=86_400)
+        queue(name).enqueue_call(TASKS + task, args=args, result_ttl=0, failure_ttl=86_400, meta=_meta())
     except redis.RedisError as error:
         log.warning("enqueue.lost task=%s error=%s", task, type(error).__name__)
         return False
     return True
+
+
+def _meta() -> dict[str, str]:
+    """Return what a job carries besides its arguments: the request that has led to it."""
+    request_id = log_context.REQUEST.get()
+    return {REQUEST_ID: request_id} if request_id else {}
+
+
+def request_id(job: Job) -> str:
+    """Return the id of the request that has led to this job; "" if none has."""
+    stored = str(job.meta.get(REQUEST_ID, ""))
+    return stored if log_context.is_well_formed(stored) else ""
 
 
 def enqueue_unless_waiting(name: str, task: str, *args: Any) -> bool:
@@ -169,11 +188,32 @@ def enqueue_at(when: dt.datetime, name: str, task: str, *args: Any, job_id: str)
             queue_name=name,
             result_ttl=0,
             timeout=TIMEOUT,
+            meta=_meta(),
         )
     except redis.RedisError as error:
         log.warning("enqueue_at.lost task=%s error=%s", task, type(error).__name__)
         return False
     return True
+
+
+GENERATION = "smsapp:journal:"
+_RAISE = "if tonumber(redis.call('get', KEYS[1]) or 0) < tonumber(ARGV[1]) then redis.call('set', KEYS[1], ARGV[1]) end"
+
+
+def note_generation(journal_id: str, generation: int) -> None:
+    """Keep the highest generation of a journal, beside its files; nothing if Redis does not answer."""
+    try:
+        connection().eval(_RAISE, 1, GENERATION + journal_id, str(generation))
+    except redis.RedisError as error:
+        log.debug("note_generation.lost error=%s", type(error).__name__)
+
+
+def noted_generation(journal_id: str) -> int:
+    """Return the highest generation of a journal that Redis knows of; 0 if none, or if it does not answer."""
+    try:
+        return int(cast("bytes | None", connection().get(GENERATION + journal_id)) or 0)
+    except redis.RedisError:
+        return 0
 
 
 def cancel_scheduled(job_id: str) -> None:
@@ -187,66 +227,10 @@ def cancel_scheduled(job_id: str) -> None:
         log.warning("cancel_scheduled.lost job=%s error=%s", job_id, type(error).__name__)
 
 
-# -- periodic tasks, and the queue's health ---------------------------------------------------------------------------
+# -- the queue's health -----------------------------------------------------------------------------------------------
 
-STILL_WAITING = dt.timedelta(minutes=10)
-"""A periodic task is not enqueued again while its last job waits or runs, but for no longer: the job may be dead."""
 ALIVE_KEY, ALIVE_SECONDS = "smsapp:scheduler", 15
-
-
-class PeriodicScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
-    """rq-scheduler, except that jobs of one periodic task do not pile up while no worker runs."""
-
-    def get_queue_for_job(self, job: Job) -> Queue:
-        """Return the job's queue; rq-scheduler's own method imports any class that the job names."""
-        return queue(job.origin)
-
-    def enqueue_job(self, job: Job) -> None:
-        """Enqueue a scheduled job; a periodic task whose last job waits or runs only gets its next time."""
-        every = job.meta.get("interval")
-        busy = job.get_status() in {JobStatus.QUEUED, JobStatus.STARTED}
-        if every and busy and job.enqueued_at and dt.datetime.now(dt.UTC) - job.enqueued_at < STILL_WAITING:
-            due = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=every)
-            self.connection.zadd(self.scheduled_jobs_key, {job.id: due.timestamp()})
-            return
-        super().enqueue_job(job)
-
-    def tick(self) -> None:
-        """Enqueue everything that is due and refresh the scheduler's heartbeat. Two schedulers take turns by a lock."""
-        self.connection.set(ALIVE_KEY, "1", ex=ALIVE_SECONDS)
-        if self.acquire_lock():
-            try:
-                self.enqueue_jobs()
-            finally:
-                self.remove_lock()
-
-
-def periodic_scheduler() -> PeriodicScheduler:
-    return PeriodicScheduler(queue_name=PERIODIC, connection=connection(), interval=1, job_class=TaskJob)
-
-
-def sync_periodic_tasks(periodic_tasks: Mapping[str, tuple[str, str, int]]) -> tuple[int, int]:
-    """Make these the scheduler's periodic tasks, {job id: (queue, task, seconds)}; return (added, removed).
-
-    Ids begin with "periodic-" and are derived from the content, so an entry with the same id is left alone.
-    Raises redis.RedisError.
-    """
-    periodic = periodic_scheduler()
-    existing = {job.id for job in periodic.get_jobs() if job.id.startswith("periodic-")}
-    for job_id in existing - periodic_tasks.keys():
-        cancel_scheduled(job_id)
-    for job_id in periodic_tasks.keys() - existing:
-        name, task, every = periodic_tasks[job_id]
-        periodic.schedule(
-            dt.datetime.now(dt.UTC).replace(tzinfo=None),
-            TASKS + task,
-            id=job_id,
-            queue_name=name,
-            interval=every,
-            result_ttl=-1,
-            timeout=TIMEOUT,
-        )
-    return len(periodic_tasks.keys() - existing), len(existing - periodic_tasks.keys())
+"""The scheduler's heartbeat, and how long it counts."""
 
 
 @dataclass(frozen=True)
@@ -262,6 +246,24 @@ class QueueHealth:
     """Jobs in all queues that no worker has taken yet."""
     failed: int = 0
     """Jobs that ended with an exception within the last day."""
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """One queue: who listens, what waits, what has failed within the last day."""
+
+    workers: int
+    waiting: int
+    failed: int
+
+
+def queue_states() -> dict[str, QueueState]:
+    """Return the state of each queue by name. Raises QueueDown."""
+    queues = {name: queue(name) for name in QUEUES}
+    return {
+        name: QueueState(Worker.count(queue=each), each.count, each.failed_job_registry.count)
+        for name, each in queues.items()
+    }
 
 
 def _takes_writes(client: redis.Redis) -> bool:

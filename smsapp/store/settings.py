@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 from flask import current_app
 
 from config import Config
@@ -43,3 +43,8 @@ def encryption_keys(config: Config) -> list[str]:
     """Return Fernet keys, newest first; the first encrypts, all decrypt."""
     raw = config.ENCRYPTION_KEY or stored_secret(config.INSTANCE_DIR / "encryption.key", Fernet.generate_key().decode())
     return [key.strip() for key in raw.split(",") if key.strip()]
+
+
+def fernet() -> MultiFernet:
+    """Return what encrypts with the newest key of the current application and decrypts with all of them."""
+    return MultiFernet([Fernet(key) for key in encryption_keys(settings())])

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import Audit, Purpose
+from smsapp.domain.tags import Item
 from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
 from smsapp.store.db import Base, one_of
 from smsapp.store.runs.runs import Run
+from smsapp.store.tags import TagFilter, having
 
 
 class SmsTemplate(Base):
@@ -44,6 +46,8 @@ class SmsTemplate(Base):
     """When a person, a file or the provider last confirmed the audit state."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
+    archived_at: Mapped[dt.datetime | None]
+    """An archived template is in no list and no choice unless asked for; what was sent with it stays as it is."""
 
     @property
     def is_approved(self) -> bool:
@@ -92,6 +96,12 @@ def signatures(session: Session, channel_id: int) -> list[Signature]:
     return list(session.scalars(query))
 
 
+def all_signatures(session: Session) -> list[str]:
+    """Return the signatures of all texts, in the order of their letters."""
+    query = sa.select(SmsTemplate.signature).where(SmsTemplate.signature != "").distinct()
+    return sorted(session.scalars(query))
+
+
 def store_signatures(session: Session, channel_id: int, rows: Sequence[dict[str, Any]]) -> None:
     """Replace the stored signatures of a channel by these."""
     session.execute(sa.delete(Signature).where(Signature.channel_id == channel_id))
@@ -116,31 +126,36 @@ def by_code(session: Session, channel_id: int, codes: Collection[str]) -> dict[s
     return {row.code: row for row in session.scalars(query)}
 
 
-def approved(session: Session, channel_id: int) -> list[SmsTemplate]:
-    """Return the templates that campaigns of this channel can choose, newest first."""
-    return list(
-        session.scalars(
-            sa.select(SmsTemplate)
-            .where(
-                SmsTemplate.channel_id == channel_id,
-                SmsTemplate.audit == Audit.APPROVED,
-                SmsTemplate.purpose != Purpose.UNSAID,
-            )
-            .order_by(SmsTemplate.id.desc())
-        )
+def approved(session: Session, channel_id: int, words: str = "", limit: int | None = None) -> list[SmsTemplate]:
+    """Return the (first) templates with these words that campaigns of this channel can choose, newest first."""
+    query = sa.select(SmsTemplate).where(
+        matching(channel_id, words), SmsTemplate.audit == Audit.APPROVED, SmsTemplate.purpose != Purpose.UNSAID
     )
+    return list(session.scalars(query.order_by(SmsTemplate.id.desc()).limit(limit)))
 
 
 def purposeless(session: Session, channel_id: int, limit: int = 20) -> list[SmsTemplate]:
     """Return the approved templates that campaigns cannot choose, because their purpose is unknown."""
-    unsaid = SmsTemplate.audit == Audit.APPROVED, SmsTemplate.purpose == Purpose.UNSAID
+    unsaid = (
+        SmsTemplate.audit == Audit.APPROVED,
+        SmsTemplate.purpose == Purpose.UNSAID,
+        SmsTemplate.archived_at.is_(None),
+    )
     query = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, *unsaid)
     return list(session.scalars(query.order_by(SmsTemplate.id.desc()).limit(limit)))
 
 
-def matching(channel_id: int | None, words: str) -> sa.ColumnElement[bool]:
-    """Return the condition: of this channel (None = of any), and the words occur in text, name, code or signature."""
-    condition = sa.true() if channel_id is None else SmsTemplate.channel_id == channel_id
+def matching(
+    channel_id: int | None, words: str, tag: TagFilter | None = None, *, archived: bool = False
+) -> sa.ColumnElement[bool]:
+    """Return the condition: of this channel (None = of any), and the words occur in text, name, code or signature; with
+    this tag; archived ones or the others."""
+    is_archived = SmsTemplate.archived_at.is_not(None)
+    condition: sa.ColumnElement[bool] = is_archived if archived else sa.not_(is_archived)
+    if channel_id is not None:
+        condition = sa.and_(condition, SmsTemplate.channel_id == channel_id)
+    if tag is not None:
+        condition = sa.and_(condition, having(Item.TEMPLATE, SmsTemplate.id, tag))
     if words:
         columns = (SmsTemplate.text, SmsTemplate.name, SmsTemplate.code, SmsTemplate.signature)
         condition = sa.and_(condition, sa.or_(*(column.icontains(words, autoescape=True) for column in columns)))
@@ -155,12 +170,16 @@ def listed(
     before: int | None = None,
     limit: int = 50,
     unchecked: dt.datetime | None = None,
+    tag: TagFilter | None = None,
+    *,
+    archived: bool = False,
 ) -> list[SmsTemplate]:
     """Return one page of templates, newest first; `before` is the last id of the page before.
 
     With `unchecked` only approved ones whose audit state was not confirmed since then.
     """
-    query = sa.select(SmsTemplate).where(matching(channel_id, words)).order_by(SmsTemplate.id.desc()).limit(limit)
+    is_wanted = matching(channel_id, words, tag, archived=archived)
+    query = sa.select(SmsTemplate).where(is_wanted).order_by(SmsTemplate.id.desc()).limit(limit)
     if unchecked is not None:
         query = query.where(_unchecked(unchecked))
     if audit is not None:
@@ -170,11 +189,17 @@ def listed(
     return list(session.scalars(query))
 
 
-def audit_counts(session: Session, channel_id: int | None = None, words: str = "") -> dict[Audit, int]:
+def audit_counts(
+    session: Session,
+    channel_id: int | None = None,
+    words: str = "",
+    tag: TagFilter | None = None,
+    *,
+    archived: bool = False,
+) -> dict[Audit, int]:
     """Return how many of the matching templates are in each audit state."""
-    rows = session.execute(
-        sa.select(SmsTemplate.audit, sa.func.count()).where(matching(channel_id, words)).group_by(SmsTemplate.audit)
-    )
+    is_wanted = matching(channel_id, words, tag, archived=archived)
+    rows = session.execute(sa.select(SmsTemplate.audit, sa.func.count()).where(is_wanted).group_by(SmsTemplate.audit))
     counts = {Audit(audit): n for audit, n in rows}
     return {audit: counts.get(audit, 0) for audit in Audit}
 

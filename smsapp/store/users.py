@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from smsapp.store import journal
 from smsapp.store.db import Base, BigId, changed, one_of, upsert
 
 
@@ -42,15 +43,6 @@ class LoginLink(Base):
     expires_at: Mapped[dt.datetime]
 
 
-class EndedSession(Base):
-    """A session that was signed out: until it expires, copies of its cookie are refused."""
-
-    __tablename__ = "ended_session"
-
-    session_id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
-    expires_at: Mapped[dt.datetime]
-
-
 class AuditEntry(Base):
     """One entry of the audit log: who did what to what, when."""
 
@@ -64,9 +56,17 @@ class AuditEntry(Base):
     address: Mapped[str] = mapped_column(sa.String(45), default="")
     """IP address of the request; "" for commands and jobs."""
     action: Mapped[str] = mapped_column(sa.String(40), index=True)
-    noun: Mapped[str] = mapped_column(sa.String(40))
+    noun: Mapped[str] = mapped_column(sa.String(40), index=True)
     noun_id: Mapped[str] = mapped_column(sa.String(64))
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    position: Mapped[int | None] = mapped_column(sa.BigInteger, unique=True, index=True)
+    """In the chain, without gaps (store/audit_chain.py); None for entries of versions before the chain."""
+    digest: Mapped[str | None] = mapped_column(sa.String(64))
+    """Keyed hash of this entry and of the digest before it."""
+
+
+DEMO = "demo"
+"""Preference: what the demo has made, store/demo_rows.py."""
 
 
 class Preference(Base):
@@ -80,6 +80,11 @@ class Preference(Base):
 
 def by_login(session: Session, login: str) -> User | None:
     return session.scalar(sa.select(User).where(User.login == login))
+
+
+def note_rights(session: Session, person: User) -> None:
+    """Have the journal tell what this person may do from now on."""
+    journal.note(session, journal.PERSON, person.login, person.role, person.sees_numbers, person.active)
 
 
 def all_users(session: Session) -> list[User]:
@@ -115,29 +120,9 @@ def delete_links(session: Session, user_id: int, now: dt.datetime) -> None:
     session.execute(sa.delete(LoginLink).where(sa.or_(LoginLink.user_id == user_id, LoginLink.expires_at <= now)))
 
 
-def end_session(session: Session, session_id: str, expires_at: dt.datetime, now: dt.datetime) -> None:
-    """Store that this session was ended, and delete expired entries."""
-    session.execute(sa.delete(EndedSession).where(EndedSession.expires_at <= now))
-    session.merge(EndedSession(session_id=session_id, expires_at=expires_at))
-
-
 def invited(session: Session, now: dt.datetime) -> set[int]:
     """Return the ids of people with a valid link."""
     return set(session.scalars(sa.select(LoginLink.user_id).where(LoginLink.expires_at > now)))
-
-
-def audit_log(
-    session: Session, user_id: int | None = None, action: str = "", before: int | None = None, limit: int = 50
-) -> list[AuditEntry]:
-    """Return entries of the audit log, newest first, below the id `before`."""
-    query = sa.select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
-    if user_id is not None:
-        query = query.where(AuditEntry.user_id == user_id)
-    if action:
-        query = query.where(AuditEntry.action == action)
-    if before is not None:
-        query = query.where(AuditEntry.id < before)
-    return list(session.scalars(query))
 
 
 def times(session: Session, user_id: int, action: str, since: dt.datetime) -> int:
@@ -148,12 +133,12 @@ def times(session: Session, user_id: int, action: str, since: dt.datetime) -> in
     return session.scalar(lines) or 0
 
 
-def audit_actions(session: Session) -> list[str]:
-    """Return the actions that occur in the audit log, by index look-ups instead of a scan."""
-    first = sa.select(sa.func.min(AuditEntry.action).label("action")).cte("steps", recursive=True)
-    following = sa.select(sa.func.min(AuditEntry.action)).where(AuditEntry.action > first.c.action).scalar_subquery()
-    steps = first.union_all(sa.select(following).where(first.c.action.is_not(None)))
-    return list(session.scalars(sa.select(steps.c.action).where(steps.c.action.is_not(None))))
+def times_by(session: Session, name: str, action: str, since: dt.datetime) -> int:
+    """Return how often an actor that is no person, such as an API key, did this since then."""
+    lines = sa.select(sa.func.count()).where(
+        AuditEntry.user_id.is_(None), AuditEntry.by == name, AuditEntry.action == action, AuditEntry.at > since
+    )
+    return session.scalar(lines) or 0
 
 
 def names(session: Session, ids: Collection[int]) -> dict[int, str]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from flask import Response, flash, request, url_for
 from flask_babel import gettext as _
 
+from smsapp.domain.approval import MOST_RUNS
 from smsapp.domain.campaign import Action, Status, may
 from smsapp.domain.errors import Conflict, Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.leave_out import SAME_TEXT_DAYS
+from smsapp.domain.rights import Right
 from smsapp.labels import campaigns as words
 from smsapp.labels import sentence
-from smsapp.labels.dates import written
-from smsapp.services import health
-from smsapp.services.campaigns import campaign_list, campaigns
+from smsapp.labels.dates import written, written_date
+from smsapp.services.campaigns import campaign_approvals, campaign_list, campaigns, overlaps, rehearsals, skipped_dates
 from smsapp.services.campaigns import campaign_review as reviews
 from smsapp.services.campaigns import variables as variable_choices
+from smsapp.services.monitoring import health
 from smsapp.services.platform import clock
-from smsapp.web import guard, inputs
+from smsapp.web import guard, inputs, render
+from smsapp.web.campaign_proofs import proofs_of
 from smsapp.web.campaigns import bp, conflict_sentence
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece, see_other
@@ -30,10 +33,11 @@ if TYPE_CHECKING:
 
 
 @bp.get("/<int:campaign_id>")
+@needs(Right.WORK_VIEW)
 def show(campaign_id: int) -> Response:
     """Show what was confirmed; of a draft its form, of a waiting campaign whom it would reach now."""
     status = Status(campaigns.get(campaign_id).status)
-    if may(Action.EDIT, status) and guard.may(Role.OPERATOR):
+    if may(Action.EDIT, status) and guard.may(Right.CAMPAIGNS_WRITE):
         return see_other(url_for("campaigns.edit", campaign_id=campaign_id))
     if status in (Status.DRAFT, Status.WAITING):
         return _review_page(campaign_id, confirming=False)
@@ -42,12 +46,12 @@ def show(campaign_id: int) -> Response:
         review=reviews.review(campaign_id, 0, clock.now()),
         line=campaign_list.lines([campaign_id])[0],
         properties={choice.name: choice.shown for choice in variable_choices.choices(None)},
-        may_write=guard.may(Role.OPERATOR),
+        may_write=guard.may(Right.CAMPAIGNS_WRITE),
     )
 
 
 @bp.get("/<int:campaign_id>/review")
-@needs(Role.OPERATOR)
+@needs(Right.CAMPAIGNS_WRITE)
 def review(campaign_id: int) -> Response:
     campaign = campaigns.get(campaign_id)
     if not may(Action.EDIT, Status(campaign.status)):
@@ -65,18 +69,64 @@ def _review_page(campaign_id: int, *, confirming: bool) -> Response:
         review=review,
         line=campaign_list.lines([campaign_id])[0],
         preview=review.preview,
+        excluded=review.excluded_people(request.args.get("excluded", "")),
         seen=campaigns.review_mark(review.template, review.second_template) if review.template else "",
         properties={choice.name: choice.shown for choice in variable_choices.choices(None)},
         confirming=confirming,
-        may_write=guard.may(Role.OPERATOR),
+        approval=campaign_approvals.state(review, review.campaign, guard.actor()),
+        may_write=guard.may(Right.CAMPAIGNS_WRITE),
         words=words,
         now=now,
+        **rehearsal_of(campaign_id, confirming=confirming),
+        most_runs=MOST_RUNS,
+        most_words=campaign_approvals.LONGEST_WORDS,
+        proofs=proofs_of(campaign_id) if confirming else None,
         here=url_for(request.endpoint or "", campaign_id=campaign_id),
+        skip_url=url_for("campaigns.skip", campaign_id=campaign_id) if _may_skip(review.campaign) else "",
     )
 
 
+def _may_skip(campaign: Campaign) -> bool:
+    return campaign.recurring and campaign.status == Status.WAITING and guard.may(Right.CAMPAIGNS_CONFIRM)
+
+
+@bp.post("/<int:campaign_id>/skip")
+@needs(Right.CAMPAIGNS_CONFIRM)
+def skip(campaign_id: int) -> Response:
+    """Skip one date of a recurring campaign, or take that back."""
+    date, undone = inputs.date(request.form.get("date", "")), request.form.get("do") == "undo"
+    try:
+        if date is not None:
+            change = skipped_dates.unskip if undone else skipped_dates.skip
+            change(campaign_id, date, guard.actor(), clock.now())
+            day = written_date(date)
+            flash(
+                _("%(date)s is sent after all.", date=day) if undone else _("%(date)s is skipped.", date=day), "success"
+            )
+    except Conflict as conflict:
+        flash(conflict_sentence(conflict), "warning")
+    except Refusal as refusal:
+        for problem in refusal.problems:
+            flash(sentence(problem), "danger")
+    return see_other(url_for("campaigns.show", campaign_id=campaign_id))
+
+
+def rehearsal_of(campaign_id: int, *, confirming: bool) -> dict[str, Any]:
+    """Return what a page shows of a rehearsal: made for a person who may confirm, else as it is stored."""
+    if render.wants_piece() and request.endpoint != "campaigns.rehearsal":
+        return {"rehearsal": None}
+    view = rehearsals.begin(campaign_id, guard.actor(), clock.now()) if confirming else rehearsals.view(campaign_id)
+    leave_out = campaigns.get(campaign_id).leave_out
+    return {
+        "rehearsal": view,
+        "overlap_lines": overlaps.choices(view.result.overlaps, leave_out) if view and view.result else [],
+        "leaves_same_text_out": overlaps.leaves_same_text_out(leave_out),
+        "same_text_days": SAME_TEXT_DAYS,
+    }
+
+
 @bp.post("/<int:campaign_id>/review")
-@needs(Role.OPERATOR)
+@needs(Right.CAMPAIGNS_CONFIRM)
 def confirm(campaign_id: int) -> Response:
     version, seen = request.form.get("version", 0, type=inputs.id_), request.form.get("seen", "")
     try:

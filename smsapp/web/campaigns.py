@@ -4,40 +4,45 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, flash, request, url_for
+from flask import Blueprint, Response, flash, render_template, request, url_for
 from flask_babel import get_timezone, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from markupsafe import Markup
 
 from smsapp.domain.campaign import Action, Sort, Status, Tab, may
 from smsapp.domain.errors import Conflict, Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
+from smsapp.domain.tags import Item
 from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
-from smsapp.services.campaigns import campaign_list, campaigns, drafts
+from smsapp.labels.audiences import audience_in_words
+from smsapp.services.apps import key_watch
+from smsapp.services.campaigns import campaign_approvals, campaign_list, campaigns, drafts
 from smsapp.services.campaigns.campaign_list import Line, Wanted
 from smsapp.services.channels import accounts
-from smsapp.services.platform import clock, setup
+from smsapp.services.platform import clock, setup, tags
 from smsapp.services.receipts import unconfirmed
 from smsapp.web import guard, inputs
+from smsapp.web.drawn_rows import drawn
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 
-if TYPE_CHECKING:
-    pass
-
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 bp.add_app_template_filter(words.in_words, "in_words")
+bp.add_app_template_filter(audience_in_words, "audience_in_words")
 bp.add_app_template_filter(words.loss, "loss")
+bp.add_app_template_filter(drawn, "drawn")
 MENU = MenuLine(_l("Campaigns"), "campaigns.index", 10, "send")
-FILTERS = ("tab", "status", "q", "from", "to", "channel", "sort")
+FILTERS = ("tab", "status", "q", "from", "to", "channel", "sort", "tag", "archived")
 
 
 @bp.get("/")
+@needs(Right.WORK_VIEW)
 def index() -> Response:
     now = clock.now()
     filters = _filters()
@@ -64,21 +69,28 @@ def index() -> Response:
                 label(tab),
                 address(tab="" if tab is Tab.ALL else tab),
                 tab is filters.tab,
-                listing.status_count(None, tab),
+                *([listing.status_count(None, tab)] if listing.is_counted else []),
             )
             for tab in Tab
         ],
         chips=[
-            (status, address(status=status or ""), status is filters.status, listing.status_count(status, filters.tab))
+            (
+                status,
+                address(status=status or ""),
+                status is filters.status,
+                listing.status_count(status, filters.tab) if listing.is_counted else None,
+            )
             for status in (None, *Status)
         ],
         all_waiting=url_for("campaigns.index", status=Status.WAITING, sort=Sort.DUE),
         sorts=Sort,
-        may_write=guard.may(Role.OPERATOR),
-        may_administer=guard.may(Role.ADMINISTRATOR),
+        may_write=guard.may(Right.CAMPAIGNS_WRITE),
+        may_administer=guard.may(Right.CHANNELS_WRITE),
         setup=setup.setup() if not listing.lines else None,
         default_zone=drafts.blank().schedule.zone,
         unconfirmed=unconfirmed.total(),
+        to_approve=campaign_approvals.waiting_for_approval(guard.actor()) if guard.may(Right.RUNS_ACCEPT) else [],
+        key_alarms=key_watch.unnoted() if guard.may(Right.KEYS_WRITE) else [],
     )
 
 
@@ -93,6 +105,8 @@ def _filters() -> Wanted:
         until=_midnight(args.get("to", ""), days=1),
         channel_id=_id_argument("channel") or None,
         sort=Sort(args["sort"]) if args.get("sort") in set(Sort) else Sort.NEWEST,
+        tag=tags.filter_by(Item.CAMPAIGN, args.get("tag", "")),
+        archived=args.get("archived") == "1",
     )
 
 
@@ -111,7 +125,7 @@ def _midnight(raw: str, days: int = 0) -> dt.datetime | None:
 
 
 @bp.route("/<int:campaign_id>/stop", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.CAMPAIGNS_CONFIRM)
 def stop(campaign_id: int) -> Response:
     campaign = campaigns.get(campaign_id)
     if request.method == "POST":
@@ -129,7 +143,7 @@ def stop(campaign_id: int) -> Response:
 
 
 @bp.route("/<int:campaign_id>/save-as", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.CAMPAIGNS_WRITE)
 def save_as(campaign_id: int) -> Response:
     campaign = campaigns.get(campaign_id)
     name, problems = _("%(name)s copy", name=campaign.name), []
@@ -143,29 +157,34 @@ def save_as(campaign_id: int) -> Response:
             flash(_("Saved as the new draft “%(name)s”.", name=name), "success")
             if copy.moved:
                 flash(_("Its send time had passed, so it was moved on. Please check it."), "warning")
+            if copy.lost:
+                flash(
+                    _("A segment it named has been deleted, so the copy does without it. Please check it."), "warning"
+                )
             return see_other(url_for("campaigns.edit", campaign_id=copy.id))
     status = 422 if problems else 200
     return page("campaigns/save_as.html", status, campaign=campaign, name=name, problems=problems, back=_back())
 
 
 @bp.route("/delete", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.CAMPAIGNS_WRITE)
 def delete() -> Response:
     """Ask, and then delete the campaigns with the ids in `id`."""
-    ids = [int(raw) for raw in request.values.getlist("id") if raw.isascii() and raw.isdigit() and len(raw) < 10]
-    lines = campaign_list.lines(list(dict.fromkeys(ids)))
+    lines = campaign_list.lines(inputs.ids_in_request())
     if not lines:
         flash(_("Tick the campaigns to be deleted first."), "warning")
         return see_other(_back())
     if request.method == "POST":
         undeleted_ids = campaigns.delete([line.campaign.id for line in lines], guard.actor(), clock.now())
-        deleted = len(lines) - len(undeleted_ids)
-        if deleted:
-            flash(ngettext("%(num)s campaign was deleted.", "%(num)s campaigns were deleted.", deleted), "success")
+        gone = [line.campaign.id for line in lines if line.campaign.id not in undeleted_ids]
+        if gone:
+            message = render_template("campaigns/_deleted.html", ids=gone, back=_back())
+            # nosemgrep: markup-from-a-value -- a template has escaped it
+            flash(Markup(message), "success")  # noqa: S704 # nosec B704
         if undeleted_ids:
             flash(_kept_sentence(line for line in lines if line.campaign.id in undeleted_ids), "warning")
         return see_other(_back())
-    deletable = [line for line in lines if Action.DELETE in line.offered]
+    deletable = [line for line in lines if line.may_delete]
     return page(
         "campaigns/delete.html",
         free=deletable,
@@ -174,9 +193,34 @@ def delete() -> Response:
     )
 
 
+@bp.post("/undelete")
+@needs(Right.CAMPAIGNS_WRITE)
+def undelete() -> Response:
+    """Undo the deletion of the campaigns with the ids in `id`."""
+    restored = campaigns.undelete(inputs.ids_in_request(), guard.actor(), clock.now())
+    if restored:
+        flash(ngettext("%(num)s campaign is back.", "%(num)s campaigns are back.", restored), "success")
+    else:
+        flash(_("There is no such deletion to undo any more."), "warning")
+    return see_other(_back())
+
+
 def _kept_sentence(lines: Iterable[Line]) -> str:
-    names = _(", ").join(f"“{line.campaign.name or _('Without a name')}”" for line in lines)
-    return str(_("Campaigns that wait or are being sent cannot be deleted; stop them first: %(names)s", names=names))
+    """Return why these are not deleted: what was sent keeps its report, and the others have not ended."""
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for line in lines:
+        has_ended = Action.ARCHIVE in line.offered
+        names[has_ended].append(_("“%(text)s”", text=line.campaign.name or _("Without a name")))
+    sentences = []
+    if names[False]:
+        going = _(", ").join(names[False])
+        sentences.append(
+            _("Campaigns that wait or are being sent cannot be deleted; stop them first: %(names)s", names=going)
+        )
+    if names[True]:
+        sent = _(", ").join(names[True])
+        sentences.append(_("What was sent keeps its report; it can be archived instead: %(names)s", names=sent))
+    return " ".join(map(str, sentences))
 
 
 def _back() -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from smsapp.domain import number_limits
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.outcome import CallResult, tells_outcome, was_tried, went_well
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
+from smsapp.domain.scope import Scope
 from smsapp.labels import channels as words
 from smsapp.labels import sentence
 from smsapp.labels import sms_templates as template_words
@@ -20,7 +22,7 @@ from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.platform import clock
 from smsapp.services.receipts import unmatched
 from smsapp.services.sending import channel_tests, held_connections, opt_out_confirmations
-from smsapp.services.templates import sms_templates, template_sync
+from smsapp.services.templates import registrations, sms_templates, template_sync
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.channels import TestForm, channel_form, test_form
@@ -37,9 +39,15 @@ bp = Blueprint("channels", __name__, url_prefix="/channels")
 bp.add_app_template_test(went_well, "went_well")
 bp.add_app_template_test(was_tried, "tried")
 bp.add_app_template_test(tells_outcome, "outcome_told")
-MENU = MenuLine(_l("Integrations"), "channels.index", 50, "plug-connected", Role.OPERATOR)
+MENU = MenuLine(_l("Integrations"), "channels.index", 50, "plug-connected", Right.SETUP_VIEW)
 
-NEW = {"quiet_from": "21:00", "quiet_until": "08:00", "currency": "CNY"}
+NEW: dict[str, Any] = {
+    "quiet": True,
+    "quiet_from": "21:00",
+    "quiet_until": "08:00",
+    "currency": "CNY",
+    "refusal_scope": Scope.EVERYTHING,
+}
 
 
 def _kind(name: str) -> type[Channel]:
@@ -49,18 +57,18 @@ def _kind(name: str) -> type[Channel]:
 
 
 @bp.get("/")
-@needs(Role.OPERATOR)
+@needs(Right.SETUP_VIEW)
 def index() -> Response:
     return page(
         "channels/index.html",
         kinds=registry.kinds(),
         channels=accounts.everything(),
-        may_change=guard.may(Role.ADMINISTRATOR),
+        may_change=guard.may(Right.CHANNELS_WRITE),
     )
 
 
 @bp.route("/new/<kind>", methods=["GET", "POST"])
-@needs(Role.ADMINISTRATOR)
+@needs(Right.CHANNELS_WRITE)
 def new(kind: str) -> Response:
     """Configure a channel; `?preset=` fills the form."""
     adapter = _kind(kind)
@@ -82,14 +90,20 @@ def new(kind: str) -> Response:
 
 
 @bp.route("/<int:channel_id>/edit", methods=["GET", "POST"])
-@needs(Role.ADMINISTRATOR)
+@needs(Right.CHANNELS_WRITE)
 def edit(channel_id: int) -> Response:
     row = accounts.row(channel_id)
     kind = _kind(row.kind)
     values = {
         setting.name: row.settings.get(setting.name, setting.default) for setting in kind.settings if not setting.secret
     }
-    common = {name: getattr(row, name) for name in accounts.COMMON} | {"countries": " ".join(row.countries)}
+    common = {name: getattr(row, name) for name in accounts.COMMON} | {
+        "countries": " ".join(row.countries),
+        "number_limits": number_limits.written(number_limits.from_json(row.number_limits)),
+    }
+    common["quiet"] = row.quiet_from != row.quiet_until
+    if not common["quiet"]:
+        common |= {"quiet_from": NEW["quiet_from"], "quiet_until": NEW["quiet_until"]}
     form = channel_form(kind, channel_secrets.kept_secrets(row), **common, **values)
     problems: list[str] = []
     if form.validate_on_submit():
@@ -105,7 +119,7 @@ def edit(channel_id: int) -> Response:
 
 
 @bp.get("/<int:channel_id>")
-@needs(Role.OPERATOR)
+@needs(Right.SETUP_VIEW)
 def show(channel_id: int) -> Response:
     row = accounts.row(channel_id)
     template = channel_tests.template_of(row, request.args.get("template", type=inputs.id_))
@@ -126,6 +140,7 @@ def _show(
         "channels/_pace.html",
         status,
         row=row,
+        number_limits=number_limits.from_json(row.number_limits),
         kind=registry.kinds().get(row.kind),
         health=channel_health.health(row.id, clock.now()),
         codes=channel_health.unknown_codes(row.id),
@@ -140,23 +155,24 @@ def _show(
         words=words,
         syncs=template_sync.can(row),
         signatures=sms_templates.signatures(row.id),
+        registration_subjects=registrations.signature_subjects(row, now),
         sync_words=template_words,
         confirming=opt_out_confirmations.choices(row.id),
         confirms=opt_out_confirmations.chosen(row.id),
-        callback_url=accounts.callback_url(row) if guard.may(Role.ADMINISTRATOR) else "",
+        callback_url=accounts.callback_url(row) if guard.may(Right.CHANNELS_WRITE) else "",
         old_callback_until=row.old_callback_until if (row.old_callback_until or now) > now else None,
         needs_template=registry.needs_template(row),
         test_templates=sms_templates.choices(row.id),
         test_template=template,
         form=form,
         problems=problems or [],
-        deletable=guard.may(Role.ADMINISTRATOR) and accounts.may_be_deleted(row.id),
-        may_change=guard.may(Role.ADMINISTRATOR),
+        deletable=guard.may(Right.CHANNELS_WRITE) and accounts.may_be_deleted(row.id),
+        may_change=guard.may(Right.CHANNELS_WRITE),
     )
 
 
 @bp.get("/<int:channel_id>/calls")
-@needs(Role.OPERATOR)
+@needs(Right.SETUP_VIEW)
 def calls(channel_id: int) -> Response:
     """Show the latest calls, without their content."""
     return page(
@@ -165,7 +181,7 @@ def calls(channel_id: int) -> Response:
 
 
 @bp.post("/<int:channel_id>/balance")
-@needs(Role.OPERATOR)
+@needs(Right.CHANNELS_TEST)
 def balance(channel_id: int) -> Response:
     """Query the account's balance."""
     try:
@@ -179,7 +195,7 @@ def balance(channel_id: int) -> Response:
 
 
 @bp.post("/<int:channel_id>/confirmation")
-@needs(Role.ADMINISTRATOR)
+@needs(Right.CHANNELS_WRITE)
 def confirmation(channel_id: int) -> Response:
     """Choose the text that confirms opt-outs, or none."""
     try:
@@ -194,7 +210,7 @@ def confirmation(channel_id: int) -> Response:
 
 
 @bp.post("/<int:channel_id>/callback-address")
-@needs(Role.ADMINISTRATOR)
+@needs(Right.CHANNELS_WRITE)
 def rotate_callback(channel_id: int) -> Response:
     """Make another callback address; the old one stays valid for a while."""
     callback_addresses.rotate(channel_id, guard.actor(), clock.now())
@@ -203,7 +219,7 @@ def rotate_callback(channel_id: int) -> Response:
 
 
 @bp.post("/<int:channel_id>/check")
-@needs(Role.ADMINISTRATOR)
+@needs(Right.CHANNELS_WRITE)
 def check(channel_id: int) -> Response:
     """Test the account's credentials at the provider."""
     try:
@@ -229,7 +245,7 @@ def _provider_text(trial: TestResult) -> str:
 
 
 @bp.post("/<int:channel_id>/test")
-@needs(Role.OPERATOR)
+@needs(Right.CHANNELS_TEST)
 def test(channel_id: int) -> Response:
     """Send one real message to one number."""
     row = accounts.row(channel_id)
@@ -252,7 +268,7 @@ def test(channel_id: int) -> Response:
 
 
 @bp.post("/<int:channel_id>/active")
-@needs(Role.ADMINISTRATOR)
+@needs(Right.CHANNELS_WRITE)
 def set_active(channel_id: int) -> Response:
     active = request.form.get("active") == "1"
     accounts.set_active(channel_id, active, guard.actor(), clock.now())
@@ -261,7 +277,7 @@ def set_active(channel_id: int) -> Response:
 
 
 @bp.route("/<int:channel_id>/delete", methods=["GET", "POST"])
-@needs(Role.ADMINISTRATOR)
+@needs(Right.CHANNELS_WRITE)
 def delete(channel_id: int) -> Response:
     row = accounts.row(channel_id)
     if request.method == "GET":

@@ -8,10 +8,10 @@ from flask import Blueprint, Response, request, url_for
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.rejection import Reason
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.labels import reports as report_words
 from smsapp.labels.contacts import why
-from smsapp.services.contacts import contacts, number_searches, proposals, value_sources
+from smsapp.services.contacts import consents, contacts, number_searches, proposals, value_sources
 from smsapp.services.contacts.proposals import Chosen
 from smsapp.services.platform import clock, keyset_page
 from smsapp.web import guard, inputs
@@ -27,7 +27,7 @@ REASONS = tuple(Reason)
 
 
 @bp.route("/", methods=["GET", "POST"])
-@needs(Role.VIEWER)
+@needs(Right.WORK_VIEW)
 def index() -> Response:
     """List contacts, newest first. The search is sent by POST: a phone number must not be in an address."""
     search = request.form.get("search", "").strip()[:254]
@@ -45,11 +45,12 @@ def index() -> Response:
         numbers=contacts.numbers(contact_page.rows),
         opted_out=contacts.opted_out(contact_page.rows),
         paged="before" in request.values,
-        may_see_properties=guard.may(Role.OPERATOR),
+        may_see_properties=guard.may(Right.SETUP_VIEW),
     )
 
 
 @bp.get("/<long:contact_id>")
+@needs(Right.WORK_VIEW)
 def show(contact_id: int) -> Response:
     contact = contacts.contact(contact_id)
     return page(
@@ -60,14 +61,18 @@ def show(contact_id: int) -> Response:
         proposed=bool(proposals.page(Chosen(contact_id=contact.id)).rows),
         numbers=contacts.numbers([contact])[contact.id],
         anonymous=contacts.anonymous_ids(contact),
-        opt_outs={opt_out.phone: opt_out for opt_out in contacts.opt_outs_of(contact)},
+        consents=consents.of_contact(contact),
+        may_record=guard.may(Right.REPLIES_DECIDE),
+        opt_outs=contacts.opt_outs_of(contact),
         contacted=contacts.contacted(contact),
         replies=contacts.replied(contact),
         words=report_words,
+        may_erase=guard.may(Right.PRIVACY_WRITE),
     )
 
 
 @bp.get("/refused")
+@needs(Right.WORK_VIEW)
 def refused() -> Response:
     """List the records of the last seven days that could not be kept, with the reason."""
     reason, source = request.args.get("reason", ""), request.args.get("source", "")

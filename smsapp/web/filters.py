@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,8 +17,8 @@ from markupsafe import Markup, escape
 
 from smsapp import labels
 from smsapp.domain import phone
-from smsapp.domain.roles import sees_numbers
-from smsapp.labels import general, reports
+from smsapp.domain.rights import sees_numbers
+from smsapp.labels import general, locales, registrations, reports
 from smsapp.labels.dates import written, zone_name
 from smsapp.services.platform import clock
 
@@ -50,6 +51,19 @@ def when(moment: dt.datetime | None, zone: str | None = None, seconds: bool | No
     return _time(moment, written(local, seconds), f"{written(local, True)} {local.tzname()}")
 
 
+def written_value(value: Any) -> Any:
+    """Return a stored value of any type for a table: moments in the reader's zone, lists with commas."""
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, dt.datetime):
+        return when(value, seconds=True)
+    if isinstance(value, bool):
+        return gettext("Yes") if value else gettext("No")
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or NOTHING
+    return str(value)
+
+
 def ago(moment: dt.datetime | None) -> str:
     """Return how long ago (or how soon) a moment is, as <time> with the exact moment in the tooltip."""
     if moment is None:
@@ -68,8 +82,13 @@ def duration(length: dt.timedelta | float | None) -> str:
     for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
         count, seconds = divmod(seconds, size)
         if count:
-            parts.append(format_unit(count, f"duration-{unit}", length="short", locale=get_locale()))
-    return _apart(" ".join(parts[:2]) or format_unit(0, "duration-second", length="short", locale=get_locale()))
+            parts.append(_unit(count, unit, locales.key()))
+    return " ".join(parts[:2]) or _unit(0, "second", locales.key())
+
+
+@lru_cache(4096)
+def _unit(count: int, unit: str, _locale: locales.LocaleKey) -> str:
+    return _apart(format_unit(count, f"duration-{unit}", length="short", locale=get_locale()))
 
 
 def _apart(text: str) -> str:
@@ -79,7 +98,12 @@ def _apart(text: str) -> str:
 
 def number(count: float | None) -> str:
     """Return a number with the reader's separators."""
-    return NOTHING if count is None else format_decimal(count)
+    return NOTHING if count is None else _decimal(count, locales.key())
+
+
+@lru_cache(16_384)
+def _decimal(count: float, _locale: locales.LocaleKey) -> str:
+    return str(format_decimal(count))
 
 
 def audit_value(value: Any, name: str = "") -> str:
@@ -106,9 +130,14 @@ def percent(part: float | None, total: float | None) -> str:
         return NOTHING
     share = part / total
     if 0 < share < LEAST_SHARE:
-        return "<" + str(format_percent(LEAST_SHARE * 2, PERCENT))
+        return "<" + _share(LEAST_SHARE * 2, locales.key())
     if 1 - LEAST_SHARE <= share < 1:
-        return ">" + str(format_percent(1 - LEAST_SHARE * 2, PERCENT))
+        return ">" + _share(1 - LEAST_SHARE * 2, locales.key())
+    return _share(share, locales.key())
+
+
+@lru_cache(4096)
+def _share(share: float, _locale: locales.LocaleKey) -> str:
     return str(format_percent(share, PERCENT))
 
 
@@ -132,12 +161,13 @@ def mask_numbers_in(text: str) -> str:
 
 def sees_full_numbers() -> bool:
     """Return whether the person who reads this page may see phone numbers."""
-    return current_user.is_authenticated and sees_numbers(current_user.role, current_user.sees_numbers)
+    person = current_user._get_current_object()  # once: each use of the proxy searches for the person
+    return person.is_authenticated and sees_numbers(person.role, person.sees_numbers)
 
 
 def iso(moment: dt.datetime) -> str:
     """Return a moment in UTC as ISO 8601, for the attribute `datetime`."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(dt.UTC).replace(tzinfo=None, microsecond=0).isoformat()}Z"
 
 
 def local_time(value: str) -> str:
@@ -192,6 +222,8 @@ FILTERS = {
     "handle": handle,
     "iso": iso,
     "labels": joined_labels,
+    "light_colour": registrations.light_colour,
+    "registration_reason": registrations.reason,
     "local": local_time,
     "written": written,
     "zone": zone_name,

@@ -1,7 +1,8 @@
-"""Access: every endpoint requires sign-in and a role unless it says otherwise."""
+"""Access: every endpoint requires sign-in and names the right it needs (domain/rights.py), or is public."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import logging
 import re
@@ -11,23 +12,27 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, flash, g, request, session, url_for
 from flask_babel import gettext as _
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from werkzeug.sansio.utils import host_is_trusted
 
-from smsapp.domain.roles import Role, reaches
-from smsapp.services.platform import clock, signing_in
+from smsapp.domain import rights
+from smsapp.domain.device import short_agent
+from smsapp.domain.rights import Forbidden, Right
+from smsapp.services.platform import clock, sessions, time_limits
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.platform.signing_in import LoginSession, SignedIn
+from smsapp.services.platform.sessions import LoginSession, SignedIn, Visit
+from smsapp.services.platform.signing_in import AwaitingCode
 from smsapp.web import refill, render
 from smsapp.web.forms.users import SignInForm
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SESSION_RESTS = dt.timedelta(hours=12)
-"""After the last request; services/platform/users.py limits the whole time."""
+"""After the last request; services/platform/sessions.py limits the whole time."""
+
+AWAITING = "awaiting_code"
+CODE_WITHIN = dt.timedelta(minutes=10)
+"""How long after the password the second factor may be given."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -54,12 +59,11 @@ HEADERS = {
 KEPT = re.compile(r"(?P<person>\d{1,18})\.(?P<mark>\w*)\.(?P<sitting>\w+)\.(?P<begun>\d{1,10})", re.ASCII)
 """The id of a signed-in person in the session cookie, see Reader.get_id."""
 
-MACHINES = frozenset({"up", "callbacks", "health"})
+MACHINES = frozenset({"up", "callbacks", "health", "metrics"})
 """Blueprints that machines call, not browsers."""
 
 log = logging.getLogger(__name__)
 sign_ins = LoginManager()
-limiter = Limiter(get_remote_address, default_limits=[])
 
 
 class Reader(UserMixin):  # type: ignore[misc]
@@ -70,26 +74,26 @@ class Reader(UserMixin):  # type: ignore[misc]
         self.id, self.login, self.name, self.role = who.id, who.login, who.name, who.role
         self.sees_numbers, self.locale = who.sees_numbers, who.locale
 
+    @property
+    def may_remove_demo(self) -> bool:
+        return rights.may(self.role, Right.CHANNELS_WRITE)
+
     def get_id(self) -> str:
         return f"{self.who.id}.{self.who.mark}.{self.sitting.id}.{self.sitting.begun.timestamp():.0f}"
 
 
-def init_app(app: Flask, redis_url: str) -> None:
-    """Require sign-in and roles, set security headers, limit the rate of attempts to sign in."""
+def init_app(app: Flask) -> None:
+    """Require sign-in and rights, set security headers."""
     app.config["PERMANENT_SESSION_LIFETIME"] = SESSION_RESTS
-    app.config["RATELIMIT_STORAGE_URI"] = redis_url.replace("unix://", "redis+unix://")
-    app.config["RATELIMIT_STORAGE_OPTIONS"] = {"socket_connect_timeout": 1, "socket_timeout": 1}
-    app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True
-    app.config["RATELIMIT_KEY_PREFIX"] = "smsapp"
     # A session is ended by its mark; bound to an address, it would end whenever a phone changes networks.
     sign_ins.session_protection = None
     sign_ins.user_loader(_load)
     sign_ins.init_app(app)
     # There is no "remember me"; its handler would read the session, and with it make static files depend on the cookie.
     app.after_request_funcs[None].remove(sign_ins._update_remember_cookie)
-    limiter.init_app(app)
-    before = app.before_request_funcs[None]
-    before[before.index(limiter._check_request_limit)] = _keep_to_limits
+    # First of all: what else is asked before a request may wait for the database, too.
+    app.before_request_funcs[None].insert(0, _limit_time)
+    app.teardown_request(lambda _error: time_limits.end())
     app.before_request(_refuse_other_hosts)
     app.before_request(_close)
     app.after_request(_add_headers)
@@ -101,25 +105,37 @@ def public(view: View) -> View:
     return view
 
 
-def needs(role: Role) -> Callable[[View], View]:
-    """Require at least this role. Undecorated, reading requires a viewer, everything else an operator."""
+def needs(right: Right) -> Callable[[View], View]:
+    """Require this right. An endpoint that is neither public nor names a right is closed to everybody."""
 
     def mark(view: View) -> View:
-        view.needs = role  # type: ignore[attr-defined]
+        view.needs = right  # type: ignore[attr-defined]
         return view
 
     return mark
 
 
+def without_factor(view: View) -> View:
+    """Let people call this endpoint whose role requires a second factor that they have not set up yet."""
+    view.without_factor = True  # type: ignore[attr-defined]
+    return view
+
+
 def uploads(view: View) -> View:
-    """Let an endpoint take bodies of MAX_UPLOAD_MB, from those whose role allows to call it."""
+    """Let an endpoint take bodies of MAX_UPLOAD_MB, from those who may call it."""
     view.uploads = True  # type: ignore[attr-defined]
     return view
 
 
-def may(role: Role) -> bool:
-    """Return whether the person who reads this page reaches `role`: for buttons that not everybody gets."""
-    return current_user.is_authenticated and reaches(current_user.role, role)
+def long(view: View) -> View:
+    """Let an endpoint take LONG_REQUEST_SECONDS: it streams all there is."""
+    view.long = True  # type: ignore[attr-defined]
+    return view
+
+
+def may(right: Right) -> bool:
+    """Return whether the person who reads this page has the right: for buttons that not everybody gets."""
+    return current_user.is_authenticated and rights.may(current_user.role, right)
 
 
 def reader() -> SignedIn:
@@ -144,6 +160,11 @@ def address() -> str:
     return (request.remote_addr or "")[:45]
 
 
+def visit() -> Visit:
+    """Return where this request comes from, for the list of sessions."""
+    return Visit(address(), short_agent(request.headers.get("User-Agent", "")))
+
+
 def public_url() -> str:
     """Return the address of this application for links that leave it: PUBLIC_URL, else the host that was asked for."""
     configured: str = current_app.config["PUBLIC_URL"]
@@ -154,7 +175,27 @@ def begin(who: SignedIn) -> None:
     """Start a session for this person; of the one before only the chosen language is kept."""
     end()
     session.permanent = True
-    login_user(Reader(who, signing_in.start_session(clock.now())))
+    login_user(Reader(who, sessions.begin(who, visit(), clock.now())))
+
+
+def await_code(awaiting: AwaitingCode) -> None:
+    """Remember in this browser's session whose second factor is asked for."""
+    end()
+    session[AWAITING] = [awaiting.user_id, awaiting.mark, clock.now().timestamp()]
+
+
+def awaited() -> AwaitingCode | None:
+    """Return whose second factor is asked for; None if nobody's, or if the password was given too long ago."""
+    user_id, mark, since = session.get(AWAITING, (0, "", 0.0))
+    if not user_id or clock.now().timestamp() - since > CODE_WITHIN.total_seconds():
+        return None
+    return AwaitingCode(user_id, mark)
+
+
+def begin_again(who: SignedIn) -> None:
+    """Start a session for the reader, whose sessions have all ended; how they signed in stays."""
+    before = reader()
+    begin(dataclasses.replace(who, strong=before.strong, by_provider=before.by_provider))
 
 
 def end() -> None:
@@ -184,6 +225,11 @@ def sign_in_first() -> Response:
     return render.see_other(url_for("users.sign_in", next=None if target in {"", "/"} else target))
 
 
+def stay_anonymous() -> None:
+    """Take this request's reader for nobody, so that no template looks for them in the database."""
+    sign_ins._update_request_context_with_user()
+
+
 def own_path(url: str) -> str:
     """Return `url` if it is a path of this application, else "/": an address in a link must not lead elsewhere."""
     parts = urlsplit(url)
@@ -196,14 +242,14 @@ def _load(reader_id: str) -> Reader | None:
     if match is None:
         return None
     sitting = LoginSession(match["sitting"], dt.datetime.fromtimestamp(int(match["begun"]), dt.UTC))
-    who = signing_in.signed_in(int(match["person"]), match["mark"], sitting, address(), clock.now())
+    who = sessions.signed_in(int(match["person"]), match["mark"], sitting, visit(), clock.now())
     return None if who is None else Reader(who, sitting)
 
 
-def _keep_to_limits() -> None:
-    """Refuse what comes too often; for machines nothing is limited here, and the look alone took a sixth of /up."""
-    if request.blueprint not in MACHINES:
-        limiter._check_request_limit()
+def _limit_time() -> None:
+    """Start the clock of a request; exports and uploads have longer."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    time_limits.begin(is_long=hasattr(view, "long") or hasattr(view, "uploads"))
 
 
 def _refuse_other_hosts() -> Response | None:
@@ -226,10 +272,15 @@ def _close() -> Response | None:
         if session.pop("_user_id", None) is not None:
             flash(_("You were signed out. Please sign in again."), "warning")
         return sign_in_first()
-    role = _needed()
-    if not reaches(current_user.role, role):
+    view = current_app.view_functions[request.endpoint or ""]
+    right = getattr(view, "needs", None)
+    if right is None:
         abort(403)
-    if getattr(current_app.view_functions[request.endpoint or ""], "uploads", False):
+    if not may(right):
+        raise Forbidden(right)
+    if reader().owes_factor and not getattr(view, "without_factor", False):
+        return render.see_other(url_for("users.second_factor"))
+    if getattr(view, "uploads", False):
         request.max_content_length = current_app.config["MAX_UPLOAD_LENGTH"]
     return None
 
@@ -240,16 +291,11 @@ def _open_to_all() -> bool:
     return getattr(current_app.view_functions[request.endpoint], "public", False)
 
 
-def _needed() -> Role:
-    role = getattr(current_app.view_functions[request.endpoint or ""], "needs", None)
-    return role or (Role.VIEWER if request.method in SAFE_METHODS else Role.OPERATOR)
-
-
 def _add_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if current_app.config["SESSION_COOKIE_SECURE"]:
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if current_app.config["HSTS"] and request.is_secure:
+        response.headers["Strict-Transport-Security"] = current_app.config["HSTS"]
     if request.endpoint == "static":
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     elif session.accessed:

@@ -1,10 +1,10 @@
-"""/healthz, for load balancers and supervisors: whether pages can be served and jobs be enqueued."""
+"""/healthz and /readyz, for load balancers and supervisors."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
-from smsapp.services import health
+from smsapp.services.monitoring import health
 from smsapp.web import guard
 
 bp = Blueprint("health", __name__)
@@ -12,16 +12,24 @@ bp = Blueprint("health", __name__)
 
 @bp.get("/healthz")
 @guard.public
-def healthz() -> tuple[Response, int]:
-    """Answer 200 if the database has this code's schema and Redis takes writes, else 503; says which one it is."""
-    database, queue = health.database(), health.listeners()
+def healthz() -> Response:
+    """Answer 200 as long as this process answers at all: restart it if not."""
+    return jsonify({"alive": True})
+
+
+@bp.get("/readyz")
+@guard.public
+def readyz() -> tuple[Response, int]:
+    """Answer 200 if pages can be served and jobs be enqueued, else 503; says which part is missing."""
+    database, queue, keys = health.database(), health.listeners(), health.keys_are_readable()
     answer = {
         "database": database.answers,
-        "schema": database.up_to_date,
+        "schema": database.is_usable,
         "redis": queue.answers,
         "redis_writes": queue.takes_writes,
+        "keys": keys,
         "workers": queue.workers,
         "scheduler": queue.scheduler,
     }
-    ready = database.up_to_date and queue.takes_writes
-    return jsonify(answer), 200 if ready else 503
+    is_ready = database.is_usable and queue.takes_writes and keys
+    return jsonify(answer), 200 if is_ready else 503

@@ -15,7 +15,7 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
 from smsapp.domain.import_state import ImportState
 from smsapp.domain.rejection import Unfit
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.labels import contacts as contacts_labels
 from smsapp.labels.contacts import in_words, why
 from smsapp.services.contacts import import_rows, imports
@@ -26,7 +26,7 @@ from smsapp.services.tables.formats import CSV, DELIMITERS, ENCODINGS, Choice
 from smsapp.web import guard
 from smsapp.web.filters import mask_numbers_in, sees_full_numbers
 from smsapp.web.guard import needs, uploads
-from smsapp.web.render import page, page_or_piece, see_other, wants_piece
+from smsapp.web.render import as_file, page, page_or_piece, see_other, wants_piece
 
 bp = Blueprint("imports", __name__, url_prefix="/contacts/imports")
 
@@ -38,13 +38,13 @@ READING = ("encoding", "delimiter", "heading_row")
 
 
 @bp.get("/")
-@needs(Role.OPERATOR)
+@needs(Right.CONTACTS_IMPORT)
 def index() -> Response:
     return page("contacts/imports.html", imports=imports.listed(), problems=[])
 
 
 @bp.post("/")
-@needs(Role.OPERATOR)
+@needs(Right.CONTACTS_IMPORT)
 @uploads
 def upload() -> Response:
     """Take a file and go on to its columns."""
@@ -60,7 +60,7 @@ def upload() -> Response:
 
 
 @bp.get("/<int:import_id>")
-@needs(Role.OPERATOR)
+@needs(Right.CONTACTS_IMPORT)
 def show(import_id: int) -> Response:
     """Show the columns of a recognised file that is not being imported, else its progress."""
     row = imports.found(import_id)
@@ -77,7 +77,7 @@ def show(import_id: int) -> Response:
 
 
 @bp.post("/<int:import_id>")
-@needs(Role.OPERATOR)
+@needs(Right.CONTACTS_IMPORT)
 def start(import_id: int) -> Response:
     """Start the import with the chosen columns; show the form again if they are refused."""
     row = imports.found(import_id)
@@ -98,7 +98,7 @@ def start(import_id: int) -> Response:
 
 
 @bp.post("/<int:import_id>/discard")
-@needs(Role.OPERATOR)
+@needs(Right.CONTACTS_IMPORT)
 def discard(import_id: int) -> Response:
     imports.discard(import_id, guard.actor(), clock.now())
     flash(_("The file was removed. Nothing was imported."), "info")
@@ -106,22 +106,24 @@ def discard(import_id: int) -> Response:
 
 
 @bp.get("/<int:import_id>/refused.csv")
-@needs(Role.OPERATOR)
+@needs(Right.CONTACTS_IMPORT)
+@guard.long
 def refused(import_id: int) -> Response:
     """Return the rows that were not kept, with the reason, to be corrected and imported again."""
     row = imports.found(import_id)
-    return _as_file(row, import_rows.refused_rows(row.id), f"refused-{import_id}.csv")
+    return _table_file(row, import_rows.refused_rows(row.id), f"refused-{import_id}.csv")
 
 
 @bp.get("/<int:import_id>/without-number.csv")
-@needs(Role.OPERATOR)
+@needs(Right.CONTACTS_IMPORT)
+@guard.long
 def without_number(import_id: int) -> Response:
     """Return the rows that were kept without a usable number, to be corrected and imported again."""
     row = imports.found(import_id)
-    return _as_file(row, import_rows.rows_without_number(row.id), f"without-number-{import_id}.csv")
+    return _table_file(row, import_rows.rows_without_number(row.id), f"without-number-{import_id}.csv")
 
 
-def _as_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
+def _table_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
     """Return a CSV file that can be imported as it is; numbers masked unless the reader sees them or uploaded it."""
     mine = row.created_by is not None and row.created_by == guard.actor().user_id
     lines = ((kept_row, why(kept_row.reason, kept_row.facts)) for kept_row in rows)
@@ -129,8 +131,7 @@ def _as_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
     if not (mine or sees_full_numbers()):
         table = ([mask_numbers_in(cell) if isinstance(cell, str) else cell for cell in line] for line in table)
     answer = Response(stream_with_context(csv_text.stream(table)), mimetype="text/csv; charset=utf-8")
-    answer.headers["Content-Disposition"] = f"attachment; filename={name}"
-    return answer
+    return as_file(answer, name)
 
 
 def _progress(row: ImportRow) -> dict[str, object]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from flask import Request
+from flask import Request, request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.routing import IntegerConverter, Map
 
@@ -31,6 +32,20 @@ class LongIdConverter(IdConverter):
 def id_(raw: str) -> int:
     """Return the id written in a query or form; raise ValueError if it cannot be one."""
     return _number(raw, HIGHEST)
+
+
+def ids_in_request() -> list[int]:
+    """Return the ids in `id` of the query or form, each once."""
+    raws = request.values.getlist("id")
+    return list(dict.fromkeys(int(raw) for raw in raws if raw.isascii() and raw.isdigit() and len(raw) < 10))
+
+
+def date(raw: str) -> dt.date | None:
+    """Return the date written as 2026-12-31; None if it is none."""
+    try:
+        return dt.date.fromisoformat(raw)
+    except ValueError:
+        return None
 
 
 def chosen_id(raw: object) -> int | None:

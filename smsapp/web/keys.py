@@ -7,9 +7,9 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.domain.trust import MOST_NEW_NAMES, KeyKind, Rule
-from smsapp.services.apps import app_keys, quotas
+from smsapp.services.apps import app_keys, key_secrets, quotas
 from smsapp.services.contacts import contacts
 from smsapp.services.platform import clock
 from smsapp.web import guard, inputs
@@ -20,14 +20,14 @@ from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, see_other
 
 bp = Blueprint("keys", __name__, url_prefix="/keys")
-MENU = MenuLine(_l("AppKeys"), "keys.index", 70, "key", Role.ADMINISTRATOR, settings=True)
+MENU = MenuLine(_l("AppKeys"), "keys.index", 70, "key", Right.KEYS_WRITE, settings=True)
 
 SDKS = ("JavaScript", "Python", "Java", "PHP", "Go", "Node", "HTTP")
 BROWSER_SDKS = ("JavaScript",)
 
 
 @bp.route("/", methods=["GET", "POST"])
-@needs(Role.ADMINISTRATOR)
+@needs(Right.KEYS_WRITE)
 def index() -> Response:
     """List all keys, with a form to make another one."""
     form = NewKeyForm()
@@ -48,13 +48,18 @@ def index() -> Response:
 
 
 @bp.route("/<int:key_id>", methods=["GET", "POST"])
-@needs(Role.ADMINISTRATOR)
+@needs(Right.KEYS_WRITE)
 def show(key_id: int) -> Response:
     """Show and change a key: its name, the properties that it may write, its rules for proposals."""
+    return _show(key_id)
+
+
+def _show(key_id: int, secret: str = "") -> Response:
+    """Show the page of a key, or take its form; `secret` is a new one, which is shown this once."""
     row = app_keys.key(key_id)
     form = KeyForm.of(row)
     problems: list[str] = []
-    if form.validate_on_submit():
+    if not secret and form.validate_on_submit():
         try:
             app_keys.change(row.id, form.name.data, form.writable_names(), form.rules(row), guard.actor(), clock.now())
         except Refusal as refusal:
@@ -64,10 +69,11 @@ def show(key_id: int) -> Response:
             return see_other(url_for(".show", key_id=row.id))
     return page(
         "contacts/key.html",
-        422 if form.is_submitted() else 200,
+        422 if form.is_submitted() and not secret else 200,
         form=form,
         problems=problems,
         row=row,
+        secret=secret,
         is_public=row.kind != KeyKind.SERVER,
         catalogue=contacts.catalogue(),
         names=app_keys.names_of(row),
@@ -78,7 +84,7 @@ def show(key_id: int) -> Response:
 
 
 @bp.post("/<int:key_id>/take-over")
-@needs(Role.ADMINISTRATOR)
+@needs(Right.KEYS_WRITE)
 def take_over(key_id: int) -> Response:
     """Stop counting the properties that a public key has added against its limit."""
     app_keys.take_over(key_id, guard.actor(), clock.now())
@@ -86,8 +92,28 @@ def take_over(key_id: int) -> Response:
     return see_other(url_for(".show", key_id=key_id))
 
 
+@bp.post("/<int:key_id>/secret")
+@needs(Right.KEYS_WRITE)
+def make_secret(key_id: int) -> Response:
+    """Make a secret for signed uploads, and show it this once."""
+    return _show(key_id, key_secrets.make(key_id, guard.actor(), clock.now()))
+
+
+@bp.post("/<int:key_id>/signed-only")
+@needs(Right.KEYS_WRITE)
+def set_signed_only(key_id: int) -> Response:
+    """Say whether a key takes signed uploads only."""
+    wanted = request.form.get("signed_only") == "1"
+    row = key_secrets.set_signed_only(key_id, wanted, guard.actor(), clock.now())
+    flash(
+        _("This key takes signed uploads only.") if row.signed_only else _("This key takes unsigned uploads, too."),
+        "success",
+    )
+    return see_other(url_for(".show", key_id=key_id))
+
+
 @bp.post("/<int:key_id>/switch")
-@needs(Role.ADMINISTRATOR)
+@needs(Right.KEYS_WRITE)
 def switch(key_id: int) -> Response:
     """Enable or disable a key."""
     row = app_keys.switch(key_id, request.form.get("active") == "1", guard.actor(), clock.now())
@@ -99,7 +125,7 @@ def switch(key_id: int) -> Response:
 
 
 @bp.get("/guide")
-@needs(Role.OPERATOR)
+@needs(Right.SETUP_VIEW)
 def guide() -> Response:
     """Show how each SDK is configured with the server's address and the AppKey."""
     active = [row for row in app_keys.listed() if row.active]

@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _l
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.property_change import ASIDE, ChangeKind, Winner
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.labels import sentence
 from smsapp.services.contacts import properties
 from smsapp.services.platform import clock
@@ -19,11 +19,11 @@ from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 
 bp = Blueprint("properties", __name__, url_prefix="/properties")
-MENU = MenuLine(_l("Contact properties"), "properties.index", 65, "tags", Role.OPERATOR, settings=True)
+MENU = MenuLine(_l("Contact properties"), "properties.index", 65, "tags", Right.SETUP_VIEW, settings=True)
 
 
 @bp.get("/")
-@needs(Role.OPERATOR)
+@needs(Right.SETUP_VIEW)
 def index() -> Response:
     changes = properties.newest()
     return page_or_piece(
@@ -36,7 +36,7 @@ def index() -> Response:
 
 
 @bp.get("/one")
-@needs(Role.OPERATOR)
+@needs(Right.SETUP_VIEW)
 def show() -> Response:
     return _show(request.args.get("name", ""))
 
@@ -57,12 +57,12 @@ def _show(name: str, problems: list[Problem] | None = None, label: str | None = 
         others=[line for line in lines.lines if line.name != name and line.type == row.type],
         types=[kind for kind in Type if kind != row.type],
         problems=[sentence(problem) for problem in problems or ()],
-        may_change=guard.may(Role.ADMINISTRATOR),
+        may_change=guard.may(Right.PROPERTIES_WRITE),
     )
 
 
 @bp.post("/rename")
-@needs(Role.ADMINISTRATOR)
+@needs(Right.PROPERTIES_WRITE)
 def rename() -> Response:
     name, label = request.form.get("name", ""), request.form.get("label", "")
     try:
@@ -74,7 +74,7 @@ def rename() -> Response:
 
 
 @bp.get("/change")
-@needs(Role.ADMINISTRATOR)
+@needs(Right.PROPERTIES_WRITE)
 def preview() -> Response:
     """Show what a change would do before it is started."""
     name, change_kind = request.args.get("name", ""), request.args.get("do", "")
@@ -111,7 +111,7 @@ def _title(asked: ChangeKind, name: str) -> str:
 
 
 @bp.post("/change")
-@needs(Role.ADMINISTRATOR)
+@needs(Right.PROPERTIES_WRITE)
 def change() -> Response:
     """Begin a change for all contacts."""
     fields = request.form

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.services.apps import app_keys
 from smsapp.services.contacts import proposals
 from smsapp.services.contacts.proposals import Chosen, Decided
@@ -36,7 +36,7 @@ def _address(filters: Chosen, **more: Any) -> dict[str, Any]:
 
 
 @bp.get("/")
-@needs(Role.VIEWER)
+@needs(Right.WORK_VIEW)
 def index() -> Response:
     """Proposals, newest first."""
     filters = _filters()
@@ -49,13 +49,13 @@ def index() -> Response:
         keys=[row for row in app_keys.listed() if not row.rights.trusted],
         names=proposals.names(),
         paged="before" in request.args,
-        may_decide=guard.may(Role.OPERATOR),
-        may_rule=guard.may(Role.ADMINISTRATOR),
+        may_decide=guard.may(Right.PROPOSALS_DECIDE),
+        may_rule=guard.may(Right.KEYS_WRITE),
     )
 
 
 @bp.post("/")
-@needs(Role.OPERATOR)
+@needs(Right.PROPOSALS_DECIDE)
 def decide() -> Response:
     """Accept or reject the proposals that were ticked."""
     ids = set(request.form.getlist("id", type=inputs.long_id))
@@ -70,7 +70,7 @@ def decide() -> Response:
 
 
 @bp.route("/all", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.PROPOSALS_DECIDE)
 def decide_all() -> Response:
     """Accept or reject what a filter matches, up to `until`: the newest one when the list was shown."""
     filters = _filters()

@@ -10,13 +10,17 @@ import secrets
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Response, current_app, make_response, redirect, render_template, request, url_for
 from flask_babel import get_locale
+from flask_babel import gettext as _
 from htmx_flask import Htmx
 from htmx_flask import make_response as htmx_response
+from markupsafe import Markup
 
-from smsapp.web import filters, menu
+from smsapp.domain import log_context
+from smsapp.web import filters, help_sections, menu
 from smsapp.web.forms import drawing
 
 htmx = Htmx()
@@ -57,7 +61,13 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(filters.FILTERS | drawing.FILTERS)
     app.jinja_env.tests.update(drawing.TESTS)
     app.jinja_env.globals.update(
-        static=static, menu_lines=menu.shown, htmx_config=json.dumps(HTMX_CONFIG), get_locale=get_locale
+        static=static,
+        draw_icon=draw_icon,
+        menu_of_reader=menu.of_reader,
+        help_url=help_sections.help_url,
+        htmx_config=json.dumps(HTMX_CONFIG),
+        get_locale=get_locale,
+        request_id=log_context.REQUEST.get,
     )
 
 
@@ -97,6 +107,14 @@ def page(template: str, status: int = 200, /, **context: Any) -> Response:
     return _varying(make_response(render_template(template, **context), status))
 
 
+def too_early(template: str, seconds: int, /, *advice: str, **context: Any) -> Response:
+    """Return the page of a form that was sent again too early (429): when it may be sent, and what else helps."""
+    wait = _("Too many attempts. Try again in %(time)s.", time=filters.duration(seconds))
+    response = page(template, 429, problems=[wait, *advice], **context)
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
 def page_or_piece(page_template: str, piece_template: str, status: int = 200, /, **context: Any) -> Response:
     """Return the piece to htmx, the whole page to everybody else (also when htmx restores history)."""
     return page(piece_template if wants_piece() else page_template, status, **context)
@@ -118,15 +136,47 @@ def see_other(url: str) -> Response:
     return _varying(make_response(redirect(url, 303)))
 
 
+def leave(url: str) -> Response:
+    """Send the reader to an address that may be another site's: only links lead here, no form and no htmx."""
+    return make_response(redirect(url, 303))
+
+
+def as_file(response: Response, name: str) -> Response:
+    """Have browsers store the answer under this name; headers are ASCII, so other characters are encoded (RFC 6266)."""
+    plain = name.encode("ascii", "ignore").decode().strip(" -_")
+    encoded = quote(name, safe="")
+    response.headers.set("Content-Disposition", "attachment", **{"filename": plain, "filename*": f"UTF-8''{encoded}"})
+    return response
+
+
 def announcing(response: Response, *events: str) -> Response:
     """Tell the page that these events happened; elements with `data-hx-trigger="<event> from:body"` then refresh."""
     response.headers["HX-Trigger"] = ", ".join(events)
     return response
 
 
+def moved(response: Response, url: str) -> Response:
+    """Tell the page that what it shows has this address from now on."""
+    response.headers["HX-Replace-Url"] = url
+    return response
+
+
 def static(name: str) -> str:
     """Return the address of a static file, with a hash of its content."""
-    return url_for("static", filename=name, v=_hash(Path(str(current_app.static_folder)) / name, current_app.debug))
+    folder = str(current_app.static_folder)
+    content = _hash_now(Path(folder) / name) if current_app.debug else _hash(folder, name)
+    return url_for("static", filename=name, v=content)
+
+
+def draw_icon(name: str, text: str = "") -> Markup:
+    """Return a symbol of icons.svg; `text` says what it means where no word beside it does."""
+    return _icon(static("icons.svg"), name, text)
+
+
+@lru_cache(maxsize=1024)
+def _icon(file: str, name: str, text: str) -> Markup:
+    role = Markup('role="img" aria-label="{}"').format(text) if text else Markup('aria-hidden="true"')
+    return Markup('<svg class="icon" {}>\n  <use href="{}#{}"></use></svg>').format(role, file, name)
 
 
 def _varying(response: Response) -> Response:
@@ -134,10 +184,10 @@ def _varying(response: Response) -> Response:
     return response
 
 
-def _hash(path: Path, fresh: bool) -> str:
-    return _hash_of(path, path.stat().st_mtime_ns if fresh else 0)
-
-
 @cache
-def _hash_of(path: Path, _changed: int) -> str:
+def _hash(folder: str, name: str) -> str:
+    return _hash_now(Path(folder) / name)
+
+
+def _hash_now(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -7,17 +7,20 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
-from smsapp.domain.errors import Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.refusal import Suspicion
+from smsapp.domain.rights import Right
+from smsapp.domain.scope import EVERYTHING, Scope
+from smsapp.labels import sentence
 from smsapp.services.channels import accounts
-from smsapp.services.contacts import number_searches, opt_outs
+from smsapp.services.contacts import coverages, number_searches, opt_outs
 from smsapp.services.platform import clock, keyset_page
-from smsapp.services.receipts import replies, unattributed_replies
+from smsapp.services.receipts import replies, suspected_refusals, unattributed_replies
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.web import guard, inputs
 from smsapp.web.filters import number, sees_full_numbers
 from smsapp.web.forms import put_problems
-from smsapp.web.forms.replies import AddForm, AssignForm, ConsentForm, DismissForm, NumbersForm
+from smsapp.web.forms.replies import AddForm, AssignForm, ChangeForm, ConsentForm, DismissForm, NumbersForm
 from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
@@ -31,13 +34,14 @@ PAGE = 50
 
 
 @bp.get("/")
+@needs(Right.WORK_VIEW)
 def index() -> Response:
     """List replies, newest first."""
     return _replies(request.args.get("show") == "opt-outs", "", request.args.get("before", type=inputs.id_))
 
 
 @bp.post("/")
-@needs(Role.VIEWER)
+@needs(Right.WORK_VIEW)
 def search() -> Response:
     """List the replies of a number or with certain words."""
     _note_search()
@@ -46,13 +50,14 @@ def search() -> Response:
 
 
 @bp.get("/opt-outs")
+@needs(Right.WORK_VIEW)
 def listed() -> Response:
     """List the opted-out numbers, newest first."""
     return _opt_outs("", request.args.get("before", type=inputs.id_))
 
 
 @bp.post("/opt-outs")
-@needs(Role.VIEWER)
+@needs(Right.WORK_VIEW)
 def search_listed() -> Response:
     """Search the opt-out list by a whole number or its last digits."""
     _note_search()
@@ -60,27 +65,30 @@ def search_listed() -> Response:
 
 
 @bp.route("/opt-outs/add", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.REPLIES_DECIDE)
 def add() -> Response:
     """Put a number on the list by hand."""
-    form = AddForm()
+    form = AddForm(known=coverages.signatures())
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            new = opt_outs.add(form.phone.data or "", form.note.data or "", guard.actor(), clock.now())
+            phone, note = form.phone.data or "", form.note.data or ""
+            new = opt_outs.add(phone, note, guard.actor(), clock.now(), form.coverage())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
-            if new:
+            if not new:
+                flash(_("The number was on the list already."), "info")
+            elif form.coverage() == EVERYTHING:
                 flash(_("The number is on the list. Nobody writes to it any more."), "success")
             else:
-                flash(_("The number was on the list already."), "info")
+                flash(_("The number is on the list. It gets none of the texts that it refuses."), "success")
             return see_other(url_for(".listed"))
     return page("replies/add.html", 422 if form.is_submitted() else 200, form=form, problems=problems)
 
 
 @bp.route("/opt-outs/import", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.REPLIES_DECIDE)
 @uploads
 def bring() -> Response:
     """Put the numbers of a file on the list and say which rows were no numbers."""
@@ -105,8 +113,29 @@ def bring() -> Response:
     return page("replies/import.html", status, form=form, problems=problems, done=result)
 
 
+@bp.route("/opt-outs/<int:opt_out_id>/change", methods=["GET", "POST"])
+@needs(Right.REPLIES_DECIDE)
+def change(opt_out_id: int) -> Response:
+    """Set what a number on the list refuses."""
+    opt_out = opt_outs.get(opt_out_id)
+    refused = opt_outs.of_row(opt_out)
+    known = [*coverages.signatures(), *refused.signatures]
+    form = ChangeForm(known=known, data={"scope": str(refused.scope), "signatures": list(refused.signatures)})
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            opt_outs.change(opt_out_id, form.coverage(), form.reason.data or "", guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_("What the number refuses was changed."), "success")
+            return see_other(url_for(".listed"))
+    status = 422 if form.is_submitted() else 200
+    return page("replies/scope.html", status, form=form, problems=problems, opt_out=opt_out)
+
+
 @bp.route("/opt-outs/<int:opt_out_id>/remove", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.REPLIES_DECIDE)
 def remove(opt_out_id: int) -> Response:
     """Take a number off the list because the person agreed again."""
     opt_out = opt_outs.get(opt_out_id)
@@ -125,6 +154,7 @@ def remove(opt_out_id: int) -> Response:
 
 
 @bp.get("/waiting")
+@needs(Right.WORK_VIEW)
 def waiting() -> Response:
     """List replies that wait for a person to say whose they are, newest first."""
     before = request.args.get("before", type=inputs.id_)
@@ -133,7 +163,7 @@ def waiting() -> Response:
         "replies/waiting.html",
         "replies/_waiting.html",
         replies=replies_page.rows,
-        may_decide=guard.may(Role.OPERATOR),
+        may_decide=guard.may(Right.REPLIES_DECIDE),
         channel_names=_channel_names(),
         older=url_for(".waiting", before=replies_page.next) if replies_page.next else "",
         newer=url_for(".waiting") if before else "",
@@ -141,7 +171,7 @@ def waiting() -> Response:
 
 
 @bp.route("/waiting/<int:reply_id>", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.REPLIES_DECIDE)
 def assign(reply_id: int) -> Response:
     """Say whose number a reply came from; an opt-out then puts it on the list."""
     reply = unattributed_replies.get(reply_id)
@@ -164,7 +194,7 @@ def assign(reply_id: int) -> Response:
 
 
 @bp.route("/waiting/<int:reply_id>/dismiss", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.REPLIES_DECIDE)
 def dismiss(reply_id: int) -> Response:
     """Dismiss a reply without a number, with a reason for the audit log."""
     reply = unattributed_replies.get(reply_id)
@@ -180,6 +210,58 @@ def dismiss(reply_id: int) -> Response:
             return see_other(url_for(".waiting"))
     status = 422 if form.is_submitted() else 200
     return page("replies/dismiss.html", status, form=form, problems=problems, reply=reply)
+
+
+@bp.get("/suspected")
+@needs(Right.WORK_VIEW)
+def suspected() -> Response:
+    """List replies that look like refusals, newest first: those that wait for a decision, or the decided ones."""
+    decided = request.args.get("show") == "decided"
+    before = request.args.get("before", type=inputs.id_)
+    rows = suspected_refusals.find_page(decided=decided, before=before, limit=PAGE + 1)
+    replies_page = keyset_page.cut(rows, PAGE, lambda row: row.id)
+    show = "decided" if decided else None
+    return page_or_piece(
+        "replies/suspected.html",
+        "replies/_suspected.html",
+        replies=replies_page.rows,
+        decided=decided,
+        may_decide=guard.may(Right.REPLIES_DECIDE),
+        campaign_names=replies.campaign_names(reply.campaign_id for reply in rows),
+        older=url_for(".suspected", show=show, before=replies_page.next) if replies_page.next else "",
+        newer=url_for(".suspected", show=show) if before else "",
+    )
+
+
+@bp.post("/suspected")
+@needs(Right.REPLIES_DECIDE)
+def decide() -> Response:
+    """Decide about the replies that were ticked."""
+    ids = set(request.form.getlist("id", type=inputs.id_))
+    verdict = request.form.get("do", "")
+    scope = Scope(verdict) if verdict in set(Scope) else None
+    if not ids:
+        flash(_("Choose at least one reply."), "warning")
+    elif scope or verdict == Suspicion.HARMLESS:
+        n = suspected_refusals.decide(ids, scope, guard.actor(), clock.now())
+        text = ngettext("One reply was decided.", "%(n)s replies were decided.", n, n=number(n))
+        flash(text if n else _("Somebody else has decided about these replies already."), "success" if n else "info")
+    return see_other(url_for(".suspected"))
+
+
+@bp.post("/suspected/<int:reply_id>/undo")
+@needs(Right.REPLIES_DECIDE)
+def undo(reply_id: int) -> Response:
+    """Take a decision back."""
+    try:
+        suspected_refusals.undo(reply_id, guard.actor(), clock.now())
+    except NotFound:
+        raise
+    except Refusal as refusal:
+        flash(" ".join(sentence(problem) for problem in refusal.problems), "danger")
+    else:
+        flash(_("The decision was taken back. The reply waits again."), "success")
+    return see_other(url_for(".suspected", show="decided"))
 
 
 def _note_search() -> None:
@@ -202,6 +284,7 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
         "replies/_list.html",
         replies=replies_page.rows,
         waiting=unattributed_replies.count(),
+        suspected=suspected_refusals.count(),
         campaign_names=replies.campaign_names(reply.campaign_id for reply in rows),
         channel_names=_channel_names(),
         show=show,

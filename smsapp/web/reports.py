@@ -11,8 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, request, stream_with_context, url_for
 from flask_babel import format_currency, get_timezone
 from flask_babel import gettext as _
-from flask_login import current_user
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from smsapp.domain import csv_text, phone
 from smsapp.domain.campaign import ExclusionReason
@@ -20,8 +19,8 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.headline import Sentence
 from smsapp.domain.message import Status
 from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
-from smsapp.domain.roles import Role, reaches
-from smsapp.labels import headlines, label, outcomes, sentence
+from smsapp.domain.rights import Right
+from smsapp.labels import comparisons, headlines, label, outcomes, sentence
 from smsapp.labels import reports as words
 from smsapp.services.campaigns import campaigns
 from smsapp.services.contacts import number_searches
@@ -29,10 +28,11 @@ from smsapp.services.platform import clock
 from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.services.reports import message_story, recipient_list, reports
 from smsapp.services.reports.reports import Report
+from smsapp.services.sending import seeds
 from smsapp.web import guard, run_buttons
 from smsapp.web.filters import ago, mask_numbers_in, number, sees_full_numbers, when
 from smsapp.web.guard import needs
-from smsapp.web.render import page, page_or_piece
+from smsapp.web.render import as_file, page, page_or_piece
 
 bp = Blueprint("reports", __name__, url_prefix="/campaigns/<int:campaign_id>")
 bp.add_app_template_filter(format_currency, "money")
@@ -42,6 +42,7 @@ bp.add_app_template_filter(words.hold, "hold_reason")
 bp.add_app_template_filter(words.standing, "standing")
 bp.add_app_template_filter(words.standing_colour, "standing_colour")
 bp.add_app_template_filter(outcomes.explanation, "explanation")
+bp.add_app_template_filter(comparisons.cause, "cause")
 
 CSV = "text/csv; charset=utf-8"
 NOT_IN_NAMES = re.compile(r'[\x00-\x1f\\/:*?"<>|]+')
@@ -59,20 +60,20 @@ def _sentence_markup(sentence: Sentence, zone: str) -> Markup:
             params[name] = number(value)
         else:
             params[name] = words.pinned(value) if name == "pinned" else words.hold(value)
-    return Markup(str(headlines.SENTENCES[sentence.code])) % params  # noqa: S704 our own sentences
+    return escape(str(headlines.SENTENCES[sentence.code])) % params
 
 
 Address = Callable[..., str]
 
 
-def _address(name: str, campaign_id: int, run_id: int | None) -> Address:
+def address(name: str, campaign_id: int, run_id: int | None) -> Address:
     """Return a function that builds addresses of this report: of the campaign, or of one run."""
     if run_id is None:
         return partial(url_for, f"reports.{name}", campaign_id=campaign_id)
     return partial(url_for, f"reports.run_{name}", campaign_id=campaign_id, run_id=run_id)
 
 
-def _group_or_404(name: str, reason: str = "") -> Group:
+def group_or_404(name: str, reason: str = "") -> Group:
     """Return this group of people, everybody if the name is empty; abort with 404 if it is unknown."""
     people_group = group(name or "target", reason)
     if people_group is None:
@@ -80,28 +81,41 @@ def _group_or_404(name: str, reason: str = "") -> Group:
     return people_group
 
 
+def group_word(group: Group, reason: str) -> str:
+    """Return how a group is called, with its reason."""
+    word = str(words.GROUPS[group.name])
+    if not reason:
+        return word
+    is_left_out = bool(group.left) and not group.states
+    why = label(reason, "ExclusionReason") if is_left_out else words.reason(next(iter(group.states)), reason)
+    return f"{word} · {why}"
+
+
 def _summary(report: Report, campaign_id: int, run_id: int | None) -> dict[str, Any]:
     return {
         "report": report,
         "buttons": run_buttons.of(report),
+        "waits_for_approver": run_buttons.waits_for_approver(report),
         "words": words,
-        "here": _address("effect", campaign_id, run_id),
-        "may_act": reaches(current_user.role, Role.OPERATOR),
-        "numbers_url": _address("numbers", campaign_id, run_id)(),
+        "here": address("effect", campaign_id, run_id),
+        "seed_stories": seeds.of_runs([line.run.id for line in report.runs]),
+        "may_act": guard.may(Right.RUNS_CONTROL),
+        "may_export": guard.may(Right.RESULTS_EXPORT),
+        "numbers_url": address("numbers", campaign_id, run_id)(),
     }
 
 
 def _people(campaign_id: int, run_id: int | None, phone_text: str, problem: str, after: Place | None) -> dict[str, Any]:
     """Return the page's context; `phone_text` is the number searched for, `problem` what is wrong with it."""
     report = reports.report(campaign_id, run_id, clock.now())
-    group = _group_or_404(request.values.get("group", ""))
+    group = group_or_404(request.values.get("group", ""))
     reasons = _reasons(report, group)
     reason = request.values.get("reason", "")
     count = group.size(report.funnel)
     for code, _word, n in reasons:
         # A reason of the group that was shown before means nothing in this one.
         if code == reason:
-            group, count = _group_or_404(group.name, reason), n
+            group, count = group_or_404(group.name, reason), n
     people = KeysetPage[Recipient, Place]([])
     if not problem:
         people = recipient_list.page(
@@ -123,8 +137,10 @@ def _people(campaign_id: int, run_id: int | None, phone_text: str, problem: str,
         "slots": {line.run.id: line.run.slot for line in report.runs},
         "typed": phone_text,
         "problem": problem,
-        "search_url": _address("search", campaign_id, run_id)(),
-        "export_url": _address("export", campaign_id, run_id)(),
+        "search_url": address("search", campaign_id, run_id)(),
+        "export_url": address("export", campaign_id, run_id)(),
+        "segment_url": address("segment", campaign_id, run_id),
+        "may_save_segment": guard.may(Right.SEGMENTS_WRITE),
     }
 
 
@@ -142,6 +158,7 @@ def _reasons(report: Report, group: Group) -> list[tuple[str, str, int]]:
 
 @bp.get("/effect", defaults={"run_id": None}, endpoint="effect")
 @bp.get("/runs/<int:run_id>", endpoint="run_effect")
+@needs(Right.WORK_VIEW)
 def effect(campaign_id: int, run_id: int | None) -> Response:
     """Show the report; the piece is the table of people."""
     after = Place.read(request.args.get("after", ""))
@@ -150,6 +167,7 @@ def effect(campaign_id: int, run_id: int | None) -> Response:
 
 @bp.get("/effect/numbers", defaults={"run_id": None}, endpoint="numbers")
 @bp.get("/runs/<int:run_id>/numbers", endpoint="run_numbers")
+@needs(Right.WORK_VIEW)
 def numbers(campaign_id: int, run_id: int | None) -> Response:
     """Show the numbers alone: the piece that refreshes by itself while something can change."""
     report = reports.report(campaign_id, run_id, clock.now())
@@ -161,13 +179,13 @@ def numbers(campaign_id: int, run_id: int | None) -> Response:
 
 def _count(report: Report, name: str, reason: str) -> int:
     """Return how many people are in this group, or have this reason in it, by now."""
-    group = _group_or_404(name)
+    group = group_or_404(name)
     return next((n for code, _word, n in _reasons(report, group) if code == reason), group.size(report.funnel))
 
 
 @bp.post("/effect/search", defaults={"run_id": None}, endpoint="search")
 @bp.post("/runs/<int:run_id>/search", endpoint="run_search")
-@needs(Role.VIEWER)
+@needs(Right.WORK_VIEW)
 def search(campaign_id: int, run_id: int | None) -> Response:
     """Search people by number, which is sent in the form and so never in an address or a log."""
     phone_text = request.form.get("phone", "").strip()[:40]
@@ -183,6 +201,7 @@ def search(campaign_id: int, run_id: int | None) -> Response:
 
 
 @bp.get("/runs/<int:run_id>/messages/<int:seq>")
+@needs(Right.WORK_VIEW)
 def message(campaign_id: int, run_id: int, seq: int) -> Response:
     """Show one message: its text and what became of it."""
     story = message_story.story(campaign_id, run_id, seq)
@@ -197,16 +216,16 @@ def message(campaign_id: int, run_id: int, seq: int) -> Response:
 
 @bp.post("/effect/export", defaults={"run_id": None}, endpoint="export")
 @bp.post("/runs/<int:run_id>/export", endpoint="run_export")
-@needs(Role.OPERATOR)
+@needs(Right.RESULTS_EXPORT)
+@guard.long
 def export(campaign_id: int, run_id: int | None) -> Response:
     """Stream the people of a group as CSV: memory does not grow with the campaign."""
-    group, now = _group_or_404(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
+    group, now = group_or_404(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
     masked = not sees_full_numbers()
     chunks = recipient_list.export(campaign_id, run_id, group, guard.actor(), now, masked=masked)
     response = Response(stream_with_context(csv_lines(chunks, masked, get_timezone())), content_type=CSV)
-    response.headers.set("Content-Disposition", "attachment", filename=_file_name(campaign_id, run_id, group, now))
     response.headers["Cache-Control"] = "no-store"
-    return response
+    return as_file(response, _file_name(campaign_id, run_id, group, now))
 
 
 def _file_name(campaign_id: int, run_id: int | None, group: Group, now: dt.datetime) -> str:

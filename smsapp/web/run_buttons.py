@@ -9,7 +9,9 @@ from flask import url_for
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.headline import Offer
+from smsapp.domain.rights import Right
 from smsapp.services.reports.reports import Report
+from smsapp.web import guard
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ DRAWN: dict[Offer, tuple[str, Any, str, str, str]] = {
     Offer.ACCEPT_AUDIENCE: (
         "runs.accept_audience", _l("Look at the difference and accept…"), "check", "primary", "accept-audience"
     ),
+    Offer.ACCEPT_REGISTRATION: (
+        "runs.accept_registration", _l("Look at the registrations and decide…"), "check", "primary",
+        "accept-registration"
+    ),
+    Offer.APPROVE: ("approvals.run", _l("Look at it and approve…"), "check", "primary", "approve"),
     Offer.RESUME: ("runs.resume", _l("Resume"), "player-play", "primary", ""),
     Offer.PAUSE: ("runs.pause", _l("Pause"), "player-pause", "secondary", ""),
     Offer.MOVE: ("runs.route", _l("Move the rest to the second channel"), "arrow-right", "secondary", ""),
@@ -37,19 +44,30 @@ DRAWN: dict[Offer, tuple[str, Any, str, str, str]] = {
     Offer.PIN: ("runs.stay", _l("Keep it on this channel"), "", "secondary", ""),
     Offer.END: ("runs.ask_to_end", _l("End"), "player-stop", "ghost-danger", "end"),
 }  # fmt: skip
+NEEDED = dict.fromkeys(
+    (Offer.ACCEPT_TEXT, Offer.ACCEPT_AUDIENCE, Offer.ACCEPT_REGISTRATION, Offer.APPROVE), Right.RUNS_ACCEPT
+)
+"""What needs more than the right to control runs."""
 BACK = _l("Move the rest back to the first channel")
 
 
 def of(report: Report) -> list[Button]:
-    """Return a button for each offer, in the order of the offers."""
+    """Return a button for each offer that the reader may take, in the order of the offers."""
     run = report.latest
     if run is None:
         return []
     buttons = []
     for offer in report.offers:
+        if not guard.may(NEEDED.get(offer, Right.RUNS_CONTROL)):
+            continue
         endpoint, text, icon, kind, link_id = DRAWN[offer]
         if offer is Offer.MOVE and run.channel_id == report.campaign.second_channel_id:
             text = BACK
         url = url_for(endpoint, campaign_id=report.campaign.id, run_id=run.id)
         buttons.append(Button(url, text, icon, kind, link_id))
     return buttons
+
+
+def waits_for_approver(report: Report) -> bool:
+    """Return whether the run waits to be accepted by somebody with more rights than the reader."""
+    return not guard.may(Right.RUNS_ACCEPT) and any(offer in NEEDED for offer in report.offers)

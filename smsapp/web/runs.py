@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -9,14 +10,15 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 
 from smsapp.domain.errors import Conflict, NotFound, Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.labels import reports as words
 from smsapp.labels import sentence
 from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
 from smsapp.services.reports import reports
 from smsapp.services.reports.reports import Report
 from smsapp.services.sending import actions, drift, failover, retries
-from smsapp.services.templates import approvals
+from smsapp.services.templates import approvals, registration_guard
 from smsapp.web import guard
 from smsapp.web.guard import needs
 from smsapp.web.render import page, see_other
@@ -44,38 +46,38 @@ def _done(campaign_id: int, run_id: int, act: Callable[..., Any], message: str) 
 
 
 @bp.post("/pause")
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def pause(campaign_id: int, run_id: int) -> Response:
     return _done(campaign_id, run_id, actions.pause, _("Paused. What is at the provider already cannot be held back."))
 
 
 @bp.post("/resume")
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def resume(campaign_id: int, run_id: int) -> Response:
     return _done(campaign_id, run_id, actions.resume, _("It goes on with exactly what has not been sent."))
 
 
 @bp.post("/route")
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def route(campaign_id: int, run_id: int) -> Response:
     """Move the rest of a held run to the campaign's other channel."""
     return _done(campaign_id, run_id, actions.reroute, _("The rest goes on through the other channel."))
 
 
 @bp.post("/stay")
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def stay(campaign_id: int, run_id: int) -> Response:
     return _done(campaign_id, run_id, failover.pin, _("It stays on its channel, whatever happens."))
 
 
 @bp.post("/let-move")
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def let_move(campaign_id: int, run_id: int) -> Response:
     return _done(campaign_id, run_id, failover.unpin, _("It may change channels by itself again."))
 
 
 @bp.route("/accept", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_ACCEPT)
 def accept(campaign_id: int, run_id: int) -> Response:
     """Show what has changed since the campaign was confirmed; a POST lets the run go on with it."""
     if request.method == "POST":
@@ -89,7 +91,7 @@ def accept(campaign_id: int, run_id: int) -> Response:
 
 
 @bp.route("/accept-audience", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_ACCEPT)
 def accept_audience(campaign_id: int, run_id: int) -> Response:
     """Show how the people differ from those that were reviewed; a POST lets the run go on to them."""
     if request.method == "POST":
@@ -102,28 +104,46 @@ def accept_audience(campaign_id: int, run_id: int) -> Response:
     return page("reports/accept_audience.html", report=report, words=words)
 
 
+@bp.route("/accept-registration", methods=["GET", "POST"])
+@needs(Right.RUNS_ACCEPT)
+def accept_registration(campaign_id: int, run_id: int) -> Response:
+    """Show what carriers let through no more; a POST lets the run go on, with their numbers or without."""
+    if request.method == "POST":
+        seen, leave_out = request.form.get("seen", ""), request.form.get("do") == "leave_out"
+        message = _("The run goes on without their numbers.") if leave_out else _("It is accepted; the run goes on.")
+
+        def accept(run: int, by: Actor, now: dt.datetime) -> None:
+            registration_guard.accept(run, seen, by, now, leave_out=leave_out)
+
+        return _done(campaign_id, run_id, accept, message)
+    report = _report(campaign_id, run_id)
+    if report.registration is None:
+        raise NotFound("run")
+    return page("reports/accept_registration.html", report=report)
+
+
 @bp.get("/end")
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def ask_to_end(campaign_id: int, run_id: int) -> Response:
     """Say what ending can and cannot do, in numbers."""
     return page("reports/end.html", report=_report(campaign_id, run_id))
 
 
 @bp.post("/end")
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def end(campaign_id: int, run_id: int) -> Response:
     return _done(campaign_id, run_id, actions.end, _("Ended. What had not left is cancelled."))
 
 
 @bp.get("/again")
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def ask_to_send_again(campaign_id: int, run_id: int) -> Response:
     """Say who would be written to again, what it costs and when."""
     return page("reports/again.html", review=retries.review(campaign_id, run_id, clock.now()))
 
 
 @bp.post("/again")
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def send_again(campaign_id: int, run_id: int) -> Response:
     try:
         retries.send_again(campaign_id, run_id, guard.actor(), clock.now())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,13 @@ from smsapp.domain import segment as rules
 from smsapp.domain import segment_reader
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem, Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.ledger_condition import LedgerOperator
+from smsapp.domain.outcome import Outcome
+from smsapp.domain.rights import Right
 from smsapp.domain.segment import MAX_DEPTH, Group, Kind, Match
+from smsapp.domain.tags import Item
 from smsapp.labels import segments as words
-from smsapp.services.contacts import segments
+from smsapp.services.contacts import hidden_numbers, ledger_choices, segments
 from smsapp.services.contacts.segments import KnownProperty
 from smsapp.services.platform import clock
 from smsapp.web import filters, guard, refill
@@ -30,6 +33,7 @@ from smsapp.web.guard import needs
 from smsapp.web.render import announcing, page, see_other, wants_piece
 from smsapp.web.segment_sample import columns_of, rows_of, types_of
 from smsapp.web.segments import bp, saved_sentence
+from smsapp.web.tags import check_tags, fill_tags, store_tags
 
 if TYPE_CHECKING:
     from smsapp.store.contacts.segments import Segment
@@ -39,16 +43,19 @@ SIDE_SAMPLE = 8
 
 
 @bp.route("/new", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.SEGMENTS_WRITE)
 def new() -> Response:
     draft = GroupDraft(Match.ALL, [])
     return _answer(SegmentForm(), draft, None)
 
 
 @bp.route("/<int:segment_id>/edit", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.SEGMENTS_WRITE)
 def edit(segment_id: int) -> Response:
     segment = segments.get(segment_id)
+    if segment.source:
+        flash(labels.sentence(Problem("segment_saved_from_report")), "warning")
+        return see_other(url_for(".show", segment_id=segment_id))
     if segment.kind == Kind.UPLOADED:
         return see_other(url_for(".upload", segment_id=segment_id))
     try:
@@ -57,6 +64,7 @@ def edit(segment_id: int) -> Response:
         rule = rules.EVERYONE
         flash(_("The kept rule could not be read. Build it anew."), "danger")
     form = SegmentForm(obj=segment)
+    fill_tags(form, Item.SEGMENT, segment_id)
     return _answer(form, forms.draft_of(rule, types_of(segments.catalogue())), segment)
 
 
@@ -103,7 +111,9 @@ class Builder:
         try:
             if problems:
                 raise Refusal(*problems)
+            check_tags(self.form)
             saved = self._store(name, rule)
+            store_tags(self.form, Item.SEGMENT, saved.id)
         except Refusal as refusal:
             self._put(refusal)
             return self.draw(422)
@@ -167,10 +177,16 @@ class Builder:
             "links": self.links,
         }
 
-    def _condition_context(self, nodes: Iterable[ConditionDraft]) -> dict[str, Any]:
+    def _condition_context(self, nodes: Sequence[ConditionDraft]) -> dict[str, Any]:
         """Return the context for drawing conditions: properties, units, errors, values to choose from."""
         names = {node.name for node in nodes if node.type in (Type.STRING, Type.LIST)}
+        chosen = {node.typed[0] for node in nodes if node.is_ledger and node.typed}
         return {
+            "ledger": forms.LEDGER,
+            "ledger_operators": list(LedgerOperator),
+            "campaigns": ledger_choices.campaigns(chosen) if any(node.is_ledger for node in nodes) else [],
+            "runs": {raw: ledger_choices.runs_of(raw) for raw in chosen},
+            "outcomes": list(Outcome),
             "known": self.properties,
             "units": forms.UNITS,
             "inputs": forms.INPUTS,
@@ -203,19 +219,11 @@ class Builder:
     def _read_rule(self) -> tuple[Group, list[Problem]]:
         """Return the rule as far as it can be read, and what is wrong with the rest."""
         problems: list[Problem] = []
-        return forms.rule_of(self.draft, problems, self._hidden_properties()), problems
+        hides = hidden_numbers.hides(sees_full_numbers=filters.sees_full_numbers())
+        return forms.rule_of(self.draft, problems, hides), problems
 
     def _checked_rule(self) -> tuple[Group, list[Problem]]:
         """Return the same, with what the catalogue and the limits object to."""
         rule, problems = self._read_rule()
-        return rule, problems + rules.problems(rule, types_of(self.properties))
-
-    def _hidden_properties(self) -> set[str]:
-        """Return the properties this person may not compare: those that hold phone numbers.
-
-        Properties that hold numbers among other texts are hidden only if digits are asked for.
-        """
-        if filters.sees_full_numbers():
-            return set()
-        names = {condition.name for condition in forms.conditions(self.draft) if condition.asks_for_digits}
-        return segments.phone_properties() | {name for name in names if segments.holds_numbers(name)}
+        problems += rules.problems(rule, types_of(self.properties))
+        return rule, problems or segments.ledger_problems(rule, clock.now())

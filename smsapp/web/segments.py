@@ -6,19 +6,25 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, flash, request, url_for
+from flask_babel import get_timezone, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 
 from smsapp import labels
 from smsapp.domain import segment as rules
 from smsapp.domain import segment_reader
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.ledger_condition import LedgerCondition
+from smsapp.domain.rights import Right
 from smsapp.domain.segment import Group, Kind
+from smsapp.domain.segment_source import SegmentSource
+from smsapp.domain.tags import Item
+from smsapp.labels import ledger_conditions
+from smsapp.labels import reports as report_words
 from smsapp.labels import segments as words
-from smsapp.services.contacts import segments, uploaded_lists
-from smsapp.services.platform import clock
+from smsapp.labels.dates import written
+from smsapp.services.contacts import ledger_choices, segments, uploaded_lists
+from smsapp.services.platform import clock, tags
 from smsapp.web import filters, guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.segments import GroupDraft, NameForm, UploadForm
@@ -26,6 +32,7 @@ from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 from smsapp.web.segment_sample import cell_text, columns_of, names_of, rows_of, types_of
+from smsapp.web.tags import check_tags, fill_tags, store_tags
 
 if TYPE_CHECKING:
     from smsapp.store.contacts.segments import Segment
@@ -40,16 +47,21 @@ RECOUNT_AFTER = dt.timedelta(hours=1)
 
 
 @bp.get("/")
+@needs(Right.WORK_VIEW)
 def index() -> Response:
-    search = request.args.get("q", "").strip()
-    lines = segments.listing(search)
+    search, tag = request.args.get("q", "").strip(), request.args.get("tag", "").strip()
+    archived = request.args.get("archived") == "1"
+    lines = segments.listing(search, tag, archived=archived)
     return page_or_piece(
         "segments/index.html",
         "segments/_list.html",
         lines=lines,
         old={line.segment.id for line in lines if _may_have_changed(line.segment)},
         search=search,
-        may_edit=guard.may(Role.OPERATOR),
+        tag=tag,
+        archived=archived,
+        tags=tags.of_each(Item.SEGMENT, [line.segment.id for line in lines]),
+        may_edit=guard.may(Right.SEGMENTS_WRITE),
     )
 
 
@@ -60,20 +72,24 @@ def _may_have_changed(segment: Segment) -> bool:
 
 
 @bp.route("/upload", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.SEGMENTS_WRITE)
 @uploads
 def upload() -> Response:
     """Upload a list as a new segment, or in place of the list of `?segment_id=`."""
     replaced = request.args.get("segment_id", type=inputs.id_)
     segment = segments.get(replaced) if replaced else None
     form = UploadForm(name=segment.name if segment else "")
+    if segment:
+        fill_tags(form, Item.SEGMENT, segment.id)
     form.property.choices = [(uploaded_lists.USER_ID, _("User ids"))] + [
         (row.name, words.property_name(row.name, row.label)) for row in uploaded_lists.matchable()
     ]
     problems: list[str] = []
     if form.validate_on_submit():
         try:
+            check_tags(form)
             saved = _upload(form, segment)
+            store_tags(form, Item.SEGMENT, saved.id)
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -100,6 +116,7 @@ def _upload(form: UploadForm, segment: Segment | None) -> Segment:
 
 
 @bp.get("/<int:segment_id>")
+@needs(Right.WORK_VIEW)
 def show(segment_id: int) -> Response:
     segment = segments.get(segment_id)
     properties = segments.catalogue()
@@ -131,6 +148,7 @@ def show(segment_id: int) -> Response:
 
 
 @bp.get("/<int:segment_id>/reach")
+@needs(Right.WORK_VIEW)
 def reach(segment_id: int) -> Response:
     """Show how many members each channel reaches: loaded by the segment's page later, because it takes longer."""
     segment = segments.get(segment_id)
@@ -139,7 +157,7 @@ def reach(segment_id: int) -> Response:
 
 
 @bp.post("/<int:segment_id>/recompute")
-@needs(Role.OPERATOR)
+@needs(Right.SEGMENTS_WRITE)
 def recompute(segment_id: int) -> Response:
     try:
         segment = segments.recompute(segment_id, by=guard.actor(), now=clock.now())
@@ -155,7 +173,7 @@ def recompute(segment_id: int) -> Response:
 
 
 @bp.route("/<int:segment_id>/save-as", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.SEGMENTS_WRITE)
 def save_as(segment_id: int) -> Response:
     segment = segments.get(segment_id)
     form = NameForm(name=_("%(name)s (copy)", name=segment.name))
@@ -173,7 +191,7 @@ def save_as(segment_id: int) -> Response:
 
 
 @bp.route("/<int:segment_id>/delete", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.SEGMENTS_WRITE)
 def delete(segment_id: int) -> Response:
     segment = segments.get(segment_id)
     problems: list[str] = []
@@ -189,8 +207,13 @@ def delete(segment_id: int) -> Response:
 
 
 @bp.app_template_filter("phrase")
-def phrase(condition: rules.Condition, names: dict[str, str]) -> str:
+def phrase(condition: rules.Condition | LedgerCondition, names: dict[str, str]) -> str:
     """Return a condition as a sentence, its numbers masked for most; `names` are the properties' names for people."""
+    if isinstance(condition, LedgerCondition):
+        slot = ledger_choices.slot(condition.campaign_id, condition.run_id) if condition.run_id else None
+        due = written(slot.astimezone(get_timezone()), seconds=False) if slot else ""
+        campaign = ledger_choices.name(condition.campaign_id)
+        return filters.mask_numbers_in(ledger_conditions.sentence(condition, campaign, due))
     return filters.mask_numbers_in(words.phrase(condition, names.get(condition.property, condition.property)))
 
 
@@ -209,11 +232,30 @@ def _segment_context(segment: Segment) -> dict[str, Any]:
     secret = source.get("property") in segments.phone_properties()
     return {
         "is_uploaded": segment.kind == Kind.UPLOADED,
+        "saved_from": _saved_from(segment),
         "matched_by": _matched_by(source.get("property", "")) if source else "",
         "creator": segments.creator(segment),
         "uses": segments.uses(segment.id),
-        "may_edit": guard.may(Role.OPERATOR),
+        "may_edit": guard.may(Right.SEGMENTS_WRITE),
         "unmatched": [(line, cell_text(raw, secret)) for line, raw in source.get("first_unmatched", ())],
+    }
+
+
+def _saved_from(segment: Segment) -> dict[str, Any] | None:
+    """Return the number of a report whose people these are: its words, its address and its moment."""
+    if not segment.source:
+        return None
+    source = SegmentSource.from_json(segment.source)
+    place: dict[str, Any] = {"campaign_id": source.campaign_id, "group": source.group, "reason": source.reason or None}
+    if source.run_id is not None:
+        place["run_id"] = source.run_id
+    endpoint = "reports.effect" if source.run_id is None else "reports.run_effect"
+    return {
+        "campaign": ledger_choices.name(source.campaign_id) or f"#{source.campaign_id}",
+        "group": report_words.GROUPS[source.group],
+        "reason": labels.label(source.reason) if source.reason else "",
+        "url": url_for(endpoint, **place),
+        "at": source.at,
     }
 
 

@@ -10,21 +10,25 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.billed_parts import measure
 from smsapp.domain.bounds import LONGEST_DECLARED, Bound
+from smsapp.domain.contact_details import link_variables
 from smsapp.domain.errors import Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.domain.sms_template import KNOWN_PURPOSES, Audit, Entry, Purpose, entry, full_text, pieces, variables
+from smsapp.domain.tags import Item
 from smsapp.domain.template_problems import UNSUBSCRIBE, entry_problems
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
 from smsapp.services.channels import accounts
 from smsapp.services.platform import clock, keyset_page
-from smsapp.services.templates import sms_templates, template_sync
+from smsapp.services.platform import tags as item_tags
+from smsapp.services.templates import registrations, sms_templates, template_sync
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.sms_templates import DecisionForm, NewTemplateForm, TemplateForm
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
+from smsapp.web.tags import check_tags, fill_tags, store_tags
 
 bp = Blueprint("sms_templates", __name__, url_prefix="/templates")
 
@@ -33,6 +37,7 @@ PAGE = 50
 
 
 @bp.get("/")
+@needs(Right.WORK_VIEW)
 def index() -> Response:
     """List templates by channel, audit state and words."""
     channel_id = request.args.get("channel", type=inputs.id_)
@@ -42,10 +47,12 @@ def index() -> Response:
     now = clock.now()
     only_stale = request.args.get("unchecked") == "1"
     unchecked = sms_templates.unchecked_before(now) if only_stale else None
-    rows = sms_templates.find_page(channel_id, audit, search, before, PAGE + 1, unchecked)
+    tag, archived = request.args.get("tag", "").strip(), request.args.get("archived") == "1"
+    rows = sms_templates.find_page(channel_id, audit, search, before, PAGE + 1, unchecked, tag, archived=archived)
     templates = keyset_page.cut(rows, PAGE, lambda row: row.id)
     filters: dict[str, Any] = {"channel": channel_id, "q": search or None, "unchecked": "1" if only_stale else None}
-    counts = sms_templates.counts(channel_id, search)
+    filters |= {"tag": tag or None, "archived": "1" if archived else None}
+    counts = sms_templates.counts(channel_id, search, tag, archived=archived)
     tabs = [(_("All"), url_for(".index", **filters), audit is None, sum(counts.values()))]
     tabs += [
         (label(state), url_for(".index", audit=state, **filters), audit is state, counts[state]) for state in Audit
@@ -62,8 +69,13 @@ def index() -> Response:
         older=url_for(".index", audit=audit, before=templates.next, **filters) if templates.next else "",
         newer=url_for(".index", audit=audit, **filters) if before else "",
         stale=sms_templates.stale(now, channel_id),
+        may_write=guard.may(Right.TEMPLATES_WRITE),
+        may_approve=guard.may(Right.TEMPLATES_APPROVE),
         check_days=sms_templates.check_days(),
         only_stale=only_stale,
+        tag=tag,
+        archived=archived,
+        tags=item_tags.of_each(Item.TEMPLATE, [row.id for row in templates.rows]),
         days={row.id: sms_templates.unchecked_days(row, now) for row in rows},
         able=[row for row in template_sync.able() if channel_id in (None, row.id)],
         sync_words=words,
@@ -71,18 +83,22 @@ def index() -> Response:
 
 
 @bp.route("/new", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 def new() -> Response:
     """Type in a template; the button "Check" only shows what it would look like and cost."""
     form = NewTemplateForm(channel=request.args.get("channel", type=inputs.id_))
     form.channel.choices = list(channel_names().items())
+    if not guard.may(Right.TEMPLATES_APPROVE):
+        form.audit.choices = form.audit.choices[:1]
     template_entry = form.entry()
     problems: list[str] = []
     if form.validate_on_submit() and "check" not in request.form:
         try:
+            check_tags(form)
             template = sms_templates.create(
                 form.channel.data, template_entry, Audit(form.audit.data), guard.actor(), clock.now()
             )
+            store_tags(form, Item.TEMPLATE, template.id)
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -95,18 +111,21 @@ def new() -> Response:
 
 
 @bp.route("/<int:template_id>/edit", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 def edit(template_id: int) -> Response:
     """Change a template; a changed text must be approved again."""
     template = sms_templates.get(template_id)
     form = TemplateForm(obj=template)
+    fill_tags(form, Item.TEMPLATE, template_id)
     if request.method == "GET" and not refill.is_refill():
         form.seen.data = sms_templates.seen(template)
     template_entry = form.entry()
     problems: list[str] = []
     if form.validate_on_submit() and "check" not in request.form:
         try:
+            check_tags(form)
             reworded = sms_templates.edit(template_id, template_entry, form.seen.data or "", guard.actor(), clock.now())
+            store_tags(form, Item.TEMPLATE, template_id)
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -127,7 +146,7 @@ def edit(template_id: int) -> Response:
 
 
 @bp.post("/preview")
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 def preview() -> Response:
     """Return the live preview: handset, length, parts, variables, problems."""
     channel_id = request.form.get("channel", type=inputs.id_)
@@ -135,11 +154,13 @@ def preview() -> Response:
 
 
 @bp.get("/<int:template_id>")
+@needs(Right.WORK_VIEW)
 def show(template_id: int) -> Response:
     return _show(template_id)
 
 
 @bp.post("/<int:template_id>/approve")
+@needs(Right.TEMPLATES_APPROVE)
 def approve(template_id: int) -> Response:
     """Record a person's statement that the provider approved exactly this text."""
     try:
@@ -154,7 +175,7 @@ def approve(template_id: int) -> Response:
 
 
 @bp.post("/<int:template_id>/variables")
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 def declare(template_id: int) -> Response:
     """Store what may fill the template's variables."""
     bounds = {
@@ -173,7 +194,7 @@ def declare(template_id: int) -> Response:
 
 
 @bp.post("/<int:template_id>/purpose")
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 def say_purpose(template_id: int) -> Response:
     """Record the purpose of a text whose provider does not report it."""
     purpose = next((purpose for purpose in Purpose if purpose == request.form.get("purpose")), Purpose.UNSAID)
@@ -186,6 +207,7 @@ def say_purpose(template_id: int) -> Response:
 
 
 @bp.post("/<int:template_id>/refuse")
+@needs(Right.TEMPLATES_APPROVE)
 def refuse(template_id: int) -> Response:
     """Mark the template as refused, with the provider's reason; campaigns cannot choose it."""
     form = DecisionForm()
@@ -198,7 +220,7 @@ def refuse(template_id: int) -> Response:
 
 
 @bp.route("/<int:template_id>/delete", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 def delete(template_id: int) -> Response:
     """Ask, then delete."""
     template = sms_templates.get(template_id)
@@ -243,7 +265,12 @@ def _show(
         most=LONGEST_DECLARED,
         days=sms_templates.unchecked_days(template, clock.now()),
         signature_problem=sms_templates.signature_problem(template.channel_id, template.signature),
+        subjects=registrations.of_shown_template(template, clock.now()),
+        text_problems=registrations.text_problems(template),
+        link_variables=link_variables(template.text, template.allowed),
         syncs=template_sync.can(accounts.row(template.channel_id)),
+        may_write=guard.may(Right.TEMPLATES_WRITE),
+        may_approve=guard.may(Right.TEMPLATES_APPROVE),
         **_preview(template_entry),
     )
 
@@ -257,6 +284,8 @@ def _preview(template_entry: Entry, channel_id: int | None = None) -> dict[str, 
         and (signature_problem := sms_templates.signature_problem(channel_id, template_entry.signature))
     ):
         problems.append(signature_problem)
+    if template_entry.text:
+        problems += registrations.entry_contact_problems(template_entry.text, channel_id)
     return {
         "pieces": pieces(full_text(template_entry.signature, template_entry.text)),
         "measure": measure(template_entry.signature, template_entry.text),

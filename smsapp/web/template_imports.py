@@ -6,7 +6,7 @@ from flask import Response, flash, request, url_for
 from flask_babel import gettext as _
 
 from smsapp.domain.errors import Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.domain.template_file import COLUMNS, Fate
 from smsapp.labels import sms_templates as words
 from smsapp.services.platform import clock
@@ -21,7 +21,7 @@ from smsapp.web.sms_templates import bp, channel_names
 
 
 @bp.route("/import", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 @uploads
 def bring() -> Response:
     """Take a file of templates and redirect to a preview of its changes."""
@@ -43,7 +43,7 @@ def bring() -> Response:
 
 
 @bp.get("/import/<int:channel_id>/<token>")
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 def try_import(channel_id: int, token: str) -> Response:
     """Show row by row what the file would do; nothing is changed yet."""
     content = template_imports.stashed(token)
@@ -60,7 +60,7 @@ def try_import(channel_id: int, token: str) -> Response:
 
 
 @bp.post("/import/<int:channel_id>/<token>")
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 def apply_import(channel_id: int, token: str) -> Response:
     content = template_imports.stashed(token)
     result = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now())

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from smsapp.domain.errors import Refusal
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
 from smsapp.services.platform import clock
@@ -23,7 +23,7 @@ MOST_LISTED = 6
 
 
 @bp.post("/sync")
-@needs(Role.OPERATOR)
+@needs(Right.TEMPLATES_WRITE)
 def sync() -> Response:
     """Sync the templates of one channel, or of all that can be synced; flash what changed."""
     channel_id = request.form.get("channel", type=inputs.id_)

@@ -11,7 +11,7 @@ from flask_babel import ngettext
 
 from smsapp.domain.errors import Conflict, NotFound, Refusal
 from smsapp.domain.message import Resolution
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.labels import reports as words
 from smsapp.labels import sentence
 from smsapp.services.channels import accounts
@@ -31,6 +31,7 @@ AGES = {"hour": dt.timedelta(hours=1), "day": dt.timedelta(days=1), "week": dt.t
 
 
 @bp.get("/")
+@needs(Right.WORK_VIEW)
 def index() -> Response:
     """List the runs with unconfirmed messages, newest first."""
     campaign_id = request.args.get("campaign", type=inputs.id_)
@@ -55,6 +56,7 @@ def index() -> Response:
 
 
 @bp.get("/<int:run_id>")
+@needs(Right.WORK_VIEW)
 def show(run_id: int) -> Response:
     """List one run's unconfirmed messages."""
     try:
@@ -75,7 +77,7 @@ def show(run_id: int) -> Response:
         words=words,
         tabs=_causes(with_unconfirmed, cause),
         ways=_ways(run_id, cause, with_unconfirmed.causes[cause] if cause else with_unconfirmed.n),
-        may_decide=guard.may(Role.OPERATOR),
+        may_decide=guard.may(Right.RUNS_CONTROL),
         older=url_for(".show", run_id=run_id, cause=cause or None, after=messages.next) if messages.next else "",
         newer=url_for(".show", run_id=run_id, cause=cause or None) if after else "",
     )
@@ -139,7 +141,7 @@ def _causes(with_unconfirmed: RunWithUnconfirmed, cause: str) -> list[tuple[str,
 
 
 @bp.route("/<int:run_id>/decide", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
+@needs(Right.RUNS_CONTROL)
 def decide(run_id: int) -> Response:
     """Show what a decision means (GET) or apply it (POST), to the ticked messages or to all of the run."""
     values = request.values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request, url_for
 
-from smsapp.domain.roles import Role
+from smsapp.domain.rights import Right
 from smsapp.labels import reports as words
 from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
@@ -19,13 +19,14 @@ bp = Blueprint("unmatched", __name__, url_prefix="/receipts/unmatched")
 
 
 @bp.get("/")
+@needs(Right.WORK_VIEW)
 def index() -> Response:
     """List unmatched receipts, newest first."""
     return _list(request.args.get("channel", type=inputs.id_), "", request.args.get("before", type=inputs.long_id))
 
 
 @bp.post("/")
-@needs(Role.VIEWER)
+@needs(Right.WORK_VIEW)
 def search() -> Response:
     """List those of a channel, or with exactly this reference of ours or provider's id."""
     fields = request.form

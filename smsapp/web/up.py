@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from smsapp.domain import ark
+from smsapp.domain.errors import OutOfTime
+from smsapp.domain.upload_signature import UploadSignature
 from smsapp.services.apps import uploads
 from smsapp.services.apps.uploads import Answer
 from smsapp.services.platform import clock
@@ -23,7 +25,10 @@ bp = Blueprint("up", __name__)
 
 TAKEN = '{"code":200}'
 """The Go SDK compares the answer with exactly these characters."""
-FAILED = '{"code":500}'
+LATER = Answer(503, "It took too long; send it again.", 503, 30)
+FAILED = '{"code":503}'
+AGAIN_SECONDS = 10
+"""Retry-After of an answer that the database could not give: SDKs that keep what was not taken send it again."""
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
@@ -51,13 +56,34 @@ def up() -> Response:
     if appid and (refusal := uploads.refusal(appid, now)):
         return _response(refusal)
     try:
-        return _response(uploads.take(_body(), appid, now))
+        return _response(uploads.take(_body(), appid, now, _signature(appid)))
     except ark.Unreadable as unreadable:
         return _response(Answer(unreadable.code, unreadable.text, unreadable.code))
+    except OutOfTime:
+        log.warning("up.out_of_time")
+        return _response(LATER)
     except SQLAlchemyError as error:
         # The message of a database error quotes parameters, and those hold phone numbers.
         log.error("up.failed error=%s", type(error).__name__)
-        return _answer(FAILED, 500)
+        response = _answer(FAILED, 503)
+        response.headers["Retry-After"] = str(AGAIN_SECONDS)
+        return response
+
+
+def _signature(appid: str) -> UploadSignature | None:
+    """Return the signature of the request; None if it has none. The body that is signed is the one that travels."""
+    signature = request.headers.get("X-Up-Signature")
+    if signature is None:
+        return None
+    query = request.query_string.decode("latin-1")
+    return UploadSignature(
+        request.headers.get("X-Up-Key", appid),
+        request.headers.get("X-Up-Timestamp", ""),
+        request.headers.get("X-Up-Nonce", ""),
+        signature,
+        request.method,
+        f"{request.script_root}{request.path}{'?' if query else ''}{query}",
+    )
 
 
 def _body() -> bytes:

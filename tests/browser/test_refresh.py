@@ -18,6 +18,7 @@ WINDOWS: dict[str, ViewportSize] = {
     "tablet": {"width": 768, "height": 1024},
     "phone": chromium.NARROW,
 }
+PAINTED = "() => new Promise(painted => requestAnimationFrame(() => requestAnimationFrame(painted)))"
 COVERED = """() => {
     const one = document.activeElement;
     if (!one || one === document.body) return null;
@@ -65,6 +66,19 @@ def test_focus_stays_where_it_is_when_the_list_refreshes(opened: Page, address: 
     link.focus()
     refresh(opened, "#campaigns", "/campaigns/")
     expect(opened.locator(f"#save-as-{sent}")).to_be_focused()
+
+
+def test_the_readers_place_stays_when_the_list_refreshes_on_a_phone(opened: Page, address: str, sent: int) -> None:
+    opened.set_viewport_size(WINDOWS["phone"])
+    opened.goto(address + "/campaigns/")
+    opened.locator(f"#save-as-{sent}").focus()
+    place = opened.evaluate("() => window.scrollY")
+    assert place > 0
+
+    refresh(opened, "#campaigns", "/campaigns/")
+
+    opened.evaluate(PAINTED)
+    assert opened.evaluate("() => window.scrollY") == place
 
 
 def test_focus_the_chart_and_the_readers_place_stay_when_the_report_refreshes(

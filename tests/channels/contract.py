@@ -42,7 +42,7 @@ from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import accounts, registry
 from smsapp.services.receipts import callback_inbox, consumer, unmatched_retry
 from smsapp.store.db import current_session
-from smsapp.store.runs.freezing import ensure_partition
+from smsapp.store.runs.partitions import ensure_partition
 from smsapp.store.runs.provider_refs import ProviderRef
 from smsapp.store.runs.runs import Message, Run
 from smsapp.store.runs.tallies import Tally

@@ -170,6 +170,18 @@ def test_receipts_survive_the_process_that_sent(tmp_path: Path) -> None:
     assert len(heard(made(tmp_path, clock))) == 1
 
 
+def test_it_has_news_only_once_a_receipt_is_due(tmp_path: Path) -> None:
+    clock = Clock()
+    channel = made(tmp_path, clock)
+    assert not channel.may_have_news()
+    sent(channel, to("+8613900000001"))
+    assert not channel.may_have_news()
+    clock.now += 60
+    assert channel.may_have_news()
+    heard(channel)
+    assert not channel.may_have_news()
+
+
 def test_a_page_that_was_not_stored_comes_again(tmp_path: Path) -> None:
     clock = Clock()
     channel = made(tmp_path, clock)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,9 @@ TOKEN = f"{PASSWORD}-token"
 ADDRESS = "https://sms.example.com/callbacks/tok-en"
 KNOWN = {"To", "From", "MessagingServiceSid", "Body", "StatusCallback", "ValidityPeriod"}
 HTTP = {"20003": 401, "20403": 403, "20404": 404, "20429": 429, "20500": 500, "20503": 503, "20504": 504}
+
+
+NOON = dt.datetime(2026, 3, 2, 4, 0, tzinfo=dt.UTC)
 
 
 def error(code: int, status: int = 400, **headers: str) -> web.Response:
@@ -378,3 +383,22 @@ class TestTwilio(HttpContract):
 def test_ids_are_refused_when_they_are_saved_if_they_are_none(name: str, typed: str, fits: bool) -> None:
     (setting,) = [setting for setting in Twilio.settings if setting.name == name]
     assert (setting.problem(typed) is None) is fits
+
+
+@pytest.mark.parametrize(("seconds", "validity"), [(90, "90"), (20_000, "14400"), (0.2, "1")])
+def test_it_is_told_the_shorter_of_the_channels_validity_and_the_campaigns_limit(
+    seconds: float, validity: str, tmp_path: Path
+) -> None:
+    async def taken(_request: web.Request, _body: bytes) -> web.StreamResponse:
+        return created()
+
+    async def story() -> str:
+        async with provider(taken) as server, HttpClient(HERE) as http:
+            values = {"account_sid": SID, "auth_token": TOKEN, "sender": "+15017122661", "url": server.url}
+            channel = Twilio(values, tmp_path)
+            limited = replace(submission(1), valid_until=NOON + dt.timedelta(seconds=seconds))
+            channel.clock = NOON.timestamp
+            await channel.send(limited, http)
+            return parse_qs(server.requests[0][2].decode())["ValidityPeriod"][0]
+
+    assert run(story()) == validity

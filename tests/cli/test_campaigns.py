@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
 from flask.testing import FlaskCliRunner
 
+from smsapp.domain.approval import ApprovalRule
 from smsapp.domain.campaign import Status
 from smsapp.domain.message import Status as MessageStatus
 from smsapp.domain.run import HoldReason, RunState
+from smsapp.services.campaigns import campaign_approvals
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.sending import approval_rule
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
 from smsapp.store.runs.runs import Run
@@ -190,3 +195,35 @@ def test_what_is_being_sent_is_paused_resumed_and_ended(runner: FlaskCliRunner) 
     assert (again.exit_code, resumed.exit_code, prompt.exit_code, ended.exit_code, late.exit_code) == (1, 0, 1, 0, 1)
     assert "0 not sent, 2 unconfirmed, 6 cancelled" in ended.output
     assert runner.invoke(args=["campaigns", "pause", "4711"]).exit_code == 1
+
+
+def test_a_draft_is_rehearsed_and_printed_for_people_and_scripts(runner: FlaskCliRunner, app: object) -> None:
+    builders.contacts(3)
+    draft = builders.campaign(name="预演", channel_id=builders.channel(price="0.05").id)
+    incomplete = builders.campaign(template_id=None)
+    sent = builders.campaign(status=Status.SENT)
+
+    printed = runner.invoke(args=["campaigns", "rehearse", str(draft.id)])
+    as_json = runner.invoke(args=["campaigns", "rehearse", str(draft.id), "--json"])
+    lacking = runner.invoke(args=["campaigns", "rehearse", str(incomplete.id)])
+    over = runner.invoke(args=["campaigns", "rehearse", str(sent.id)])
+    nowhere = runner.invoke(args=["campaigns", "rehearse", "999"])
+
+    assert printed.exit_code == 0
+    lines = dict(line.split(maxsplit=1) for line in printed.output.splitlines() if len(line.split()) == 2)
+    assert lines["planned"] == "3"
+    assert "billed parts   3" in printed.output
+    result = json.loads(as_json.output)
+    assert (result["planned"], result["spread"], result["parts"]) == (3, {"1": 3}, 3)
+    assert float(result["price"]) == 0.05
+    assert (lacking.exit_code, over.exit_code, nowhere.exit_code) == (1, 1, 1)
+    assert "is sent by now" in over.output
+
+
+def test_what_waits_for_a_second_person_is_listed(runner: FlaskCliRunner, now: dt.datetime) -> None:
+    approval_rule.save(ApprovalRule(True, 2, None, 10), Actor("test"), now)
+    builders.contacts(3)
+    campaign = builders.campaign(name="会员日")
+    short = campaign_approvals.ask(campaign.id, campaign.version, Actor("test"), now)
+    result = runner.invoke(args=["campaigns", "approvals"])
+    assert result.output.strip("\n").split("\t") == [str(campaign.id), "", short, "3", "", "会员日"]

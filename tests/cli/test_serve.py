@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
 import signal
@@ -17,6 +19,9 @@ import pytest
 from config import HERE, LONGEST_SOCKET, Config
 from smsapp.cli import serve, supervision
 from tests.conftest import FERNET_KEY
+from tests.journey.kannel import wait_for
+from tests.journey.processes import PATIENCE, family
+from tests.journey.served import alive, programs
 
 FLASK = [sys.executable, "-m", "flask", "--app", "wsgi"]
 
@@ -52,24 +57,27 @@ def refused(environment: dict[str, str]) -> str:
     return done.stderr
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Return the command lines of all processes that know this instance folder; Valkey is known by its socket."""
-    socket_path = str(Config.read({"INSTANCE_DIR": str(folder)}).valkey_socket)
-    commands = []
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_text().replace("\0", " ")
-            if socket_path in command or str(folder).encode() in (entry / "environ").read_bytes():
-                commands.append(command)
-        except OSError:
-            continue
-    return commands
+def are_gone(members: list[int]) -> bool:
+    return not alive(members[1:])
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to count processes")
-def test_it_comes_up_serves_refuses_a_second_one_and_leaves_nothing_behind(
-    folder: Path, environment: dict[str, str], taken_port: int
-) -> None:
+def answers(address: str) -> bool:
+    """Return whether pages, a worker and the scheduler are there."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{address}/readyz", timeout=5) as answer:
+            state = json.load(answer)
+            return bool(answer.status == 200 and state["workers"] and state["scheduler"])
+    except OSError:
+        return False
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to count processes")
+
+
+@pytest.fixture
+def served(environment: dict[str, str], taken_port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`flask serve` on a new database, and what it has said."""
     environment["PORT"] = str(taken_port)
     subprocess.run([*FLASK, "db", "upgrade"], cwd=HERE, env=environment, check=True, capture_output=True)
     serving = subprocess.Popen(
@@ -82,29 +90,46 @@ def test_it_comes_up_serves_refuses_a_second_one_and_leaves_nothing_behind(
             output += line
             if "Ctrl-C stops everything" in line:
                 break
-        assert f"Port {taken_port} is taken; using " in output
-        address = re.search(r"Open (http://127\.0\.0\.1:\d+)", output)
-        assert address, output
-        assert f"{address[1]}/welcome/" in output
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{address[1]}/healthz") as answer:
-            assert answer.status == 200
-        running = processes_of(folder)
-        for program in (
-            "valkey-server",
-            "gunicorn",
-            "worker.py schedule",
-            "worker.py connect",
-            "worker.py work",
-            "supervisord",
-        ):
-            assert any(program in line for line in running), (program, running)
-
-        assert f"Another `flask serve` runs on {folder}" in refused(environment)
+        yield serving, output
     finally:
-        serving.send_signal(signal.SIGINT)
-        last_output, _ = serving.communicate(timeout=120)
+        members = family(serving.pid)
+        if serving.poll() is None:
+            serving.send_signal(signal.SIGINT)
+            serving.communicate(timeout=120)
+        assert alive(members) == []
+
+
+@needs_proc
+def test_it_comes_up_serves_refuses_a_second_one_and_leaves_nothing_behind(
+    folder: Path, environment: dict[str, str], taken_port: int, served: tuple[subprocess.Popen[str], str]
+) -> None:
+    serving, output = served
+    assert f"Port {taken_port} is taken; using " in output
+    address = re.search(r"Open (http://127\.0\.0\.1:\d+)", output)
+    assert address, output
+    assert f"{address[1]}/welcome/" in output
+    assert answers(address[1])
+    wait_for(lambda: bool(programs(serving.pid, senders=1)), "every program", PATIENCE)
+    assert f"Another `flask serve` runs on {folder}" in refused(environment)
+    members = family(serving.pid)
+    serving.send_signal(signal.SIGINT)
+    last_output, _ = serving.communicate(timeout=120)
     assert "Stopped." in last_output
-    assert processes_of(folder) == []
+    assert serving.returncode == 0
+    assert alive(members) == []
+
+
+@needs_proc
+def test_every_process_that_is_killed_comes_back(served: tuple[subprocess.Popen[str], str]) -> None:
+    serving, output = served
+    address = output.partition("Open ")[2].split()[0]
+    for of_these in (slice(1, None), slice(1)):  # the programs, and then the supervisor, whose programs end with it
+        wait_for(lambda: bool(programs(serving.pid, senders=1)), "every program", PATIENCE)
+        before = programs(serving.pid, senders=1)
+        for victim in before[of_these]:
+            os.kill(victim, signal.SIGKILL)
+        wait_for(functools.partial(are_gone, before), "their end", PATIENCE)
+        wait_for(lambda: bool(programs(serving.pid, senders=1)) and answers(address), "every program again", PATIENCE)
 
 
 def test_an_older_schema_is_refused_in_words(environment: dict[str, str]) -> None:
@@ -126,7 +151,25 @@ def test_with_a_redis_of_its_own_no_valkey_is_started(tmp_path: Path) -> None:
 def test_what_runs_makes_files_for_its_own_user_and_reads_no_endless_line(tmp_path: Path) -> None:
     written = supervision.configuration(Config.read({"INSTANCE_DIR": str(tmp_path)}), 8000)
     assert "\numask=077\n" in written
-    assert "--limit-request-line 8190" in written
+    assert "\nlimit_request_line = 8190\n" in (HERE / "gunicorn.conf.py").read_text()
+
+
+def test_without_sending_there_are_pages_and_nothing_else(tmp_path: Path) -> None:
+    written = supervision.configuration(Config.read({"INSTANCE_DIR": str(tmp_path), "NO_SEND": "1"}), 8000)
+    assert re.findall(r"\[program:(\w+)\]", written) == ["valkey", "web"]
+
+
+def test_no_worker_starts_where_nothing_is_to_be_sent(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "worker.py", "work"],
+        cwd=HERE,
+        env=environment | {"NO_SEND": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3
+    assert "NO_SEND is set" in done.stderr
 
 
 def test_for_developers_every_process_of_ours_restarts_when_the_code_changes(tmp_path: Path) -> None:

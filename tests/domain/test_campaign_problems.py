@@ -34,7 +34,8 @@ SECOND = SecondFacts(
 )
 COMPLETE = DraftFacts(
     name="会员日",
-    segment_id=1,
+    included=1,
+    gone=0,
     channel_id=1,
     channel_active=True,
     template_id=1,
@@ -57,7 +58,8 @@ def test_a_complete_draft_lacks_nothing(second: SecondFacts | None) -> None:
     [
         ({"name": ""}, [("name_missing", "name")]),
         ({"name": " \u3000"}, [("name_missing", "name")]),
-        ({"segment_id": None}, [("segment_missing", "segment")]),
+        ({"included": 0}, [("segment_missing", "segment")]),
+        ({"included": 1, "gone": 1}, [("segment_gone", "segment")]),
         ({"channel_id": None}, [("channel_missing", "channel")]),
         # a channel that is not there is not inactive as well
         ({"channel_id": None, "channel_active": False}, [("channel_missing", "channel")]),
@@ -121,7 +123,7 @@ def test_everything_that_lacks_is_told_in_the_order_of_the_form() -> None:
     unfit = Problem("value_link", "template", {"variable": "a"})
     late = Problem("schedule_past", "schedule")
     draft = DraftFacts(
-        "", None, None, False, None, False, False, ["a", "b"], [unfit], replace(SECOND, fits=False), [late]
+        "", 0, 0, None, False, None, False, False, ["a", "b"], [unfit], replace(SECOND, fits=False), [late]
     )
     assert problems(draft) == [
         Problem("name_missing", "name"),
@@ -172,7 +174,8 @@ TABLE = {
     "stop": ("waiting", "stopped"),
     "end": ("sending", "stopped"),
     "retry": ("sent failed waiting", "sending"),
-    "delete": ("draft sent failed stopped", None),
+    "delete": ("draft failed stopped", None),
+    "archive": ("sent failed stopped", None),
 }
 
 
@@ -190,9 +193,9 @@ def test_every_action_at_every_status(action: Action, status: Status) -> None:
         (Status.DRAFT, [Action.EDIT, Action.DELETE]),
         (Status.WAITING, [Action.STOP]),
         (Status.SENDING, []),
-        (Status.SENT, [Action.DELETE]),
-        (Status.FAILED, [Action.DELETE]),
-        (Status.STOPPED, [Action.DELETE]),
+        (Status.SENT, [Action.ARCHIVE]),
+        (Status.FAILED, [Action.ARCHIVE, Action.DELETE]),
+        (Status.STOPPED, [Action.ARCHIVE, Action.DELETE]),
     ],
 )
 def test_what_the_list_offers_at_each_status(status: Status, actions: list[Action]) -> None:
@@ -207,8 +210,14 @@ def test_reasons_for_leaving_people_out_keep_their_precedence() -> None:
         "number_class",
         "country",
         "opted_out",
+        "excluded_segment",
+        "no_consent",
         "frequency_cap",
         "missing_value",
         "unfit_value",
+        "also_gets",
+        "same_text",
+        "carrier_left_out",
+        "number_limit",
         "duplicate_number",
     ]

@@ -7,7 +7,8 @@ import datetime as dt
 import pytest
 
 from smsapp.domain import quiet
-from smsapp.domain.forecast import Forecast, forecast
+from smsapp.domain.forecast import Forecast, ahead, forecast, late, shared
+from smsapp.domain.quiet import QuietHours
 
 NIGHT = quiet.read("21:00", "08:00", "Asia/Shanghai")
 NOON = quiet.read("12:00", "13:00", "Asia/Shanghai")
@@ -49,3 +50,38 @@ def test_a_forecast_counts_the_nights(
 
 def test_a_forecast_of_years_comes_to_an_end() -> None:
     assert forecast(shanghai(2, 10), 10**9, 1, NIGHT).pauses == 366
+
+
+@pytest.mark.parametrize(
+    ("messages", "queued", "rate", "wait", "expected"),
+    [
+        (100, [], 10, 0, 0),
+        (100, [50], 10, 0, 50),
+        (100, [500], 10, 0, 100),
+        (100, [500, 30], 10, 0, 130),
+        (100, [500, 30], 10, 10, 30),
+        (100, [500, 30], 10, 60, 0),
+        (100, [500], None, 0, 100),
+    ],
+)
+def test_other_runs_of_the_channel_take_turns(
+    messages: int, queued: list[int], rate: int | None, wait: int, expected: int
+) -> None:
+    assert ahead(messages, queued, rate, dt.timedelta(seconds=wait)) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "messages", "rate", "hours", "before", "expected"),
+    [
+        (shanghai(2, 20), 3600, 1, None, 0, 0),
+        (shanghai(2, 20), 3600, 1, NIGHT, 0, 0),
+        (shanghai(2, 20), 36_000, 1, NIGHT, 0, 36_000 - 3600),
+        (shanghai(2, 20), 36_000, 1, NIGHT, 36_000, 36_000 - 1800),
+        (shanghai(2, 22), 5, 1, NIGHT, 0, 5),
+        (shanghai(2, 20), 5, None, NIGHT, 0, 0),
+    ],
+)
+def test_messages_that_wait_for_the_end_of_the_night_are_counted(
+    start: dt.datetime, messages: int, rate: int | None, hours: QuietHours | None, before: int, expected: int
+) -> None:
+    assert late(start, messages, shared(rate, messages, before), hours) == expected

@@ -27,6 +27,7 @@ FULL = Funnel(PLANNED + 7, PLANNED, EXCLUDED, MESSAGES, parts=9)
         ("queued", MESSAGES[Status.QUEUED]),
         ("in_flight", MESSAGES[Status.IN_FLIGHT]),
         ("cancelled", MESSAGES[Status.CANCELLED]),
+        ("expired", MESSAGES[Status.EXPIRED]),
         ("unconfirmed", MESSAGES[Status.UNCONFIRMED]),
         ("refused", MESSAGES[Status.REFUSED]),
         ("awaiting", MESSAGES[Status.ACCEPTED]),
@@ -48,7 +49,14 @@ def test_each_number_counts_what_its_name_says(name: str, n: int) -> None:
 def test_everybody_targeted_is_planned_or_left_out() -> None:
     assert FULL.target == FULL.left_out + FULL.planned
     assert (
-        FULL.planned == FULL.queued + FULL.in_flight + FULL.accepted + FULL.refused + FULL.unconfirmed + FULL.cancelled
+        FULL.planned
+        == FULL.queued
+        + FULL.in_flight
+        + FULL.accepted
+        + FULL.refused
+        + FULL.unconfirmed
+        + FULL.cancelled
+        + FULL.expired
     )
     assert FULL.accepted == FULL.delivered + FULL.undelivered + FULL.awaiting + FULL.no_receipt
     assert broken_identities(FULL) == broken_identities(Funnel()) == []

@@ -285,6 +285,8 @@ HELD = OfferFacts(
         ({"standing": RunStanding.WAITING, "hold_reason": HoldReason.UNREACHABLE}, [Offer.RESUME, Offer.END]),
         ({"standing": RunStanding.WAITING, "hold_reason": HoldReason.QUIET_HOURS}, [Offer.PAUSE, Offer.END]),
         ({"hold_reason": HoldReason.AUDIENCE_GREW}, [Offer.ACCEPT_AUDIENCE, Offer.END]),
+        ({"hold_reason": HoldReason.APPROVAL}, [Offer.APPROVE, Offer.END]),
+        ({"hold_reason": HoldReason.BUDGET}, [Offer.RESUME, Offer.END]),
         ({"text_differs": True, "text_can_be_accepted": True}, [Offer.ACCEPT_TEXT, Offer.END]),
         ({"text_differs": True}, [Offer.END]),
         ({"standing": RunStanding.SENDING, "hold_reason": ""}, [Offer.PAUSE, Offer.END]),

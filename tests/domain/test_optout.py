@@ -33,5 +33,10 @@ def test_the_corpus_is_large_and_decides_each_reply_once() -> None:
     assert not set(yes) & set(no)
 
 
+@pytest.mark.parametrize("part", ["suspected", "suspected_held_out"])
+def test_suspected_refusals_are_no_opt_outs_by_themselves(part: str) -> None:
+    assert not [text for text in cases(part) if is_opt_out(text)]
+
+
 def test_a_long_reply_is_decided_quickly_and_is_no_opt_out() -> None:
     assert not is_opt_out("回复" * 50_000 + "T")

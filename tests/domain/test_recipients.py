@@ -61,6 +61,7 @@ def test_the_four_numbers_and_everything_between_them() -> None:
         Gap("refused", "", FULL.refused),
         Gap("unconfirmed", "", FULL.unconfirmed, open=True),
         Gap("cancelled", "", FULL.cancelled),
+        Gap("expired", "", FULL.expired),
     )
     assert accepted.gaps == (
         Gap("undelivered", "", FULL.undelivered),

@@ -99,8 +99,14 @@ HOLDS = {
     "template_withdrawn": (False, False, True),
     "channel_inactive": (False, False, True),
     "segment_gone": (False, False, True),
+    "segment_unreadable": (False, False, True),
     "gone": (False, False, True),
+    "registration": (False, False, True),
     "audience_grew": (False, False, True),
+    "approval": (False, False, True),
+    "budget": (False, False, True),
+    "restored": (False, False, False),
+    "restored_blind": (False, False, False),
     "credentials": (False, True, True),
     "balance": (False, True, True),
     "quota": (False, True, True),
@@ -116,6 +122,10 @@ HOLDS = {
 def test_what_follows_from_every_hold(reason: HoldReason) -> None:
     rule = HOLD_RULES[reason]
     assert (rule.ends_by_itself, rule.may_fail_over, rule.ends_the_run) == HOLDS[reason.value]
+
+
+def test_only_what_nothing_tells_of_is_in_doubt() -> None:
+    assert [reason for reason, rule in HOLD_RULES.items() if rule.may_have_left] == [HoldReason.RESTORED_BLIND]
 
 
 @pytest.mark.parametrize("outcome", [None, *Outcome])

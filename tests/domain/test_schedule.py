@@ -354,6 +354,18 @@ def test_a_copy_of_a_recurring_campaign_starts_today_and_keeps_its_length() -> N
     assert moved_forward(Schedule(), now) == Schedule()
 
 
+@pytest.mark.parametrize("kind", [Kind.NOW, Kind.ONCE])
+@pytest.mark.parametrize("date", [dt.date.min, dt.date(1999, 12, 31), dt.date(9990, 1, 1), dt.date.max])
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+def test_a_limit_at_the_ends_of_the_calendar_gets_a_sentence(kind: Kind, date: dt.date, zone: str) -> None:
+    until = dt.time(23, 59) if date.year > 9000 else dt.time(0)
+    past = dt.date(2026, 3, 1) if kind is Kind.ONCE else None
+    schedule = Schedule(kind=kind, zone=zone, time=dt.time(10), start=past, until=until, until_date=date)
+    now = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    assert [problem.code for problem in problems(schedule, now)] == ["date_too_far"]
+    assert moved_forward(schedule, now).kind is kind
+
+
 @pytest.mark.parametrize("kind", [Kind.ONCE, Kind.DAILY])
 @pytest.mark.parametrize("date", [dt.date(9990, 1, 1), dt.date(9999, 12, 31)])
 def test_a_date_at_the_end_of_the_calendar_gets_a_sentence(kind: Kind, date: dt.date) -> None:

@@ -15,7 +15,7 @@ PLACE = re.compile(r"`([\w/]+\.py)`((?:(?:, | )`\w+`)*)")
 DOCUMENTS = sorted(
     [
         *(path for path in (HERE / "docs").rglob("*.md") if path.parent.name in {"docs", "adr"}),
-        *(HERE / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *(HERE / name for name in ("README.md", "README.zh.md", "CONTRIBUTING.md", "SECURITY.md")),
     ]
 )
 NEW = [path for path in DOCUMENTS if path.parent.name == "adr" or path.name in {"CONTRIBUTING.md", "SECURITY.md"}]

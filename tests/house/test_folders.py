@@ -7,7 +7,9 @@ from tests.house.source import Source, imports, product
 
 ORDER = (
     "demo",
-    "health",
+    "monitoring",
+    "privacy",
+    "backups",
     "reports",
     "campaigns",
     "sending",

@@ -8,7 +8,9 @@ import tomllib
 import pytest
 
 from config import HERE
+from smsapp.cli import supervision
 from smsapp.cli.settings import table
+from smsapp.domain.version import VERSION
 
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -76,15 +78,14 @@ def test_the_version_is_the_same_everywhere() -> None:
     version = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]["version"]
     assert f"ARG VERSION={version}\n" in (HERE / "deploy" / "Dockerfile").read_text()
     assert f"\n## {version} - " in (HERE / "CHANGELOG.md").read_text()
+    assert version == VERSION
 
 
-def test_deployments_tell_the_product_how_many_web_processes_they_start() -> None:
-    """Quotas are shared out among WEB_WORKERS while Redis is away."""
+def test_every_deployment_serves_by_the_one_configuration_of_gunicorn() -> None:
+    """Options of a command line would go unseen: quotas are shared out among WEB_WORKERS while Redis is away."""
     dockerfile = (HERE / "deploy" / "Dockerfile").read_text()
     unit = (HERE / "deploy" / "systemd" / "smsapp-web.service").read_text()
-    told, started = re.search(r"WEB_WORKERS=(\d+)", dockerfile), re.search(r'"--workers", "(\d+)"', dockerfile)
-    assert told is not None
-    assert started is not None
-    assert told[1] == started[1]
-    assert re.search(r"Environment=.*WEB_WORKERS=\d+", unit)
-    assert "--workers ${WEB_WORKERS}" in unit
+    assert 'CMD ["gunicorn", "wsgi:app"]' in dockerfile
+    assert re.search(r"^ExecStart=\S+/gunicorn wsgi:app$", unit, re.MULTILINE)
+    assert supervision.web()[1:] == ["-m", "gunicorn", "wsgi:app"]
+    assert re.search(r"^COPY .*\bgunicorn\.conf\.py\b", dockerfile, re.MULTILINE)

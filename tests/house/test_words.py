@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from enum import Enum
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
@@ -27,7 +29,8 @@ from smsapp.domain.run import (
     RunVerdict,
 )
 from smsapp.domain.trust import Origin
-from smsapp.labels import general, headlines, reports
+from smsapp.labels import channels, failover, general, headlines, reports
+from smsapp.store.channels.channel_health import ChannelCall
 from tests.house.source import product
 
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
@@ -51,6 +54,23 @@ def chinese() -> Catalog:
 
 def texts(entry: object) -> tuple[str, ...]:
     return tuple(entry) if isinstance(entry, list | tuple) else (str(entry),)
+
+
+def test_no_code_takes_the_word_of_another() -> None:
+    """Given two enums with the same value in one mapping, when they have words of their own, then one would be lost."""
+    lost = []
+    for source in product():
+        if not source.module.startswith("smsapp.labels."):
+            continue
+        module = importlib.import_module(source.module)
+        for mapping in (node for node in ast.walk(source.tree) if isinstance(node, ast.Dict)):
+            word_of: dict[str, str] = {}
+            for key, word in zip(mapping.keys, mapping.values, strict=True):
+                if isinstance(key, ast.Attribute) and isinstance(key.value, ast.Name):
+                    code = str(getattr(getattr(module, key.value.id), key.attr))
+                    if word_of.setdefault(code, ast.unparse(word)) != ast.unparse(word):
+                        lost.append(f"{source.name}:{key.lineno}: {ast.unparse(key)} is “{code}”, as a key before it")
+    assert not lost, "\n".join(lost)
 
 
 def test_every_sentence_is_translated(chinese: Catalog) -> None:
@@ -219,7 +239,7 @@ def test_retired_words_stay_out_of_english(chinese: Catalog) -> None:
         (headlines.SENTENCES, Say),
         (reports.VERDICTS, RunVerdict),
         (reports.CANCELLED, CancelReason),
-        (reports.STAYS, PinReason),
+        (failover.STAYS, PinReason),
     ],
     ids=["holds", "failures", "standings", "origins", "headlines", "verdicts", "cancelled", "pins"],
 )
@@ -232,5 +252,20 @@ def test_every_member_of_a_run_has_words_and_every_word_a_member(
 
 def test_every_failover_has_words() -> None:
     moving = {reason for reason, rule in HOLD_RULES.items() if rule.may_fail_over}
-    assert set(reports.ROUTES) <= moving | set(FailoverReason)
-    assert moving | set(FailoverReason) <= set(reports.ROUTES) | set(reports.HOLDS)
+    assert set(failover.ROUTES) <= moving | set(FailoverReason)
+    assert moving | set(FailoverReason) <= set(failover.ROUTES) | set(reports.HOLDS)
+
+
+def test_every_call_of_a_provider_has_a_word_and_fits_its_column() -> None:
+    calls = {
+        str(node.args[0].value)
+        for source in product()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("trial.call")
+        if isinstance(node.args[0], ast.Constant)
+    }
+    assert calls
+    assert calls <= channels.WHAT.keys()
+    column = ChannelCall.__table__.c.what.type
+    assert isinstance(column, sa.String)
+    assert max(map(len, channels.WHAT)) <= (column.length or 0)

@@ -49,13 +49,15 @@ class Processes:
     def __init__(self, config: Config, logs: Path) -> None:
         self.config = config
         self.logs = logs
+        self.code = HERE
+        """The folder of the code that is run: this version, or another one."""
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """Start a command in a process group of its own, so that a kill takes its children along."""
         with (self.logs / f"{name}.log").open("ab") as log:
             started = subprocess.Popen(
-                command, cwd=HERE, env=environment(self.config), stdout=log, stderr=log, start_new_session=True
+                command, cwd=self.code, env=environment(self.config), stdout=log, stderr=log, start_new_session=True
             )
         self.running.append(started)
         return started
@@ -71,7 +73,7 @@ class Processes:
         (port,) = free_ports(1)
         self.config = dataclasses.replace(self.config, PORT=port)
         where = f"127.0.0.1:{port}"
-        gunicorn = (sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "8", "--bind", where)
+        gunicorn = (sys.executable, "-m", "gunicorn", "--workers", "1", "--bind", where)
         self.start("web", *gunicorn, "wsgi:app")
         wait_for(lambda: listens(port), "the web server", PATIENCE)
         return f"http://{where}"

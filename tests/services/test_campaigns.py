@@ -15,6 +15,7 @@ import redis
 import sqlalchemy as sa
 from flask import Flask
 
+from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.campaign import MOVES, Action, Status
 from smsapp.domain.draft import Draft
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
@@ -130,7 +131,7 @@ def test_saving_the_same_twice_is_no_conflict(now: dt.datetime) -> None:
     ("change", "code"),
     [
         ({"name": "长" * 121}, "name_too_long"),
-        ({"segment_id": 9999}, "segment_gone"),
+        ({"audience": AudienceRule.of(9999)}, "segment_gone"),
         ({"channel_id": 9999}, "channel_gone"),
         ({"template_id": 9999}, "template_gone"),
         ({"schedule": Schedule(Kind.NOW, "Mars/Olympus")}, "zone_unknown"),
@@ -156,7 +157,7 @@ def test_what_no_draft_can_hold_is_refused_and_nothing_changes(
     [
         ({}, []),
         ({"name": "  "}, ["name_missing"]),
-        ({"segment_id": None}, ["segment_missing"]),
+        ({"audience": AudienceRule()}, ["segment_missing"]),
         ({"channel_id": None}, ["channel_missing", "template_of_another_channel"]),
         ({"template_id": None}, ["template_missing"]),
         ({"schedule": replace(TOMORROW, start=dt.date(2026, 3, 1))}, ["date_in_the_past"]),
@@ -265,9 +266,9 @@ def test_stopping_takes_the_entry_back(now: dt.datetime, valkey: redis.Redis) ->
     assert audit_log()[-1] == ("olga", "stop", str(campaign_id))
 
 
-def test_deleting_hides_the_campaign_and_keeps_its_ledger(now: dt.datetime) -> None:
-    sent = builders.campaign(status=Status.SENT)
-    sending_now = builders.campaign(status=Status.SENDING)
+def test_only_what_never_had_a_run_is_deleted(now: dt.datetime) -> None:
+    sent = builders.campaign(status=Status.FAILED)
+    sending_now, draft = builders.campaign(status=Status.SENDING), builders.campaign()
     with writing() as session:
         session.add(
             Run(
@@ -280,13 +281,13 @@ def test_deleting_hides_the_campaign_and_keeps_its_ledger(now: dt.datetime) -> N
             )
         )
 
-    assert campaigns.delete([sent.id, sending_now.id, 9999], OLGA, now) == [sending_now.id]
+    assert campaigns.delete([sent.id, sending_now.id, draft.id, 9999], OLGA, now) == [sent.id, sending_now.id]
 
     with pytest.raises(NotFound):
-        campaigns.get(sent.id)
-    assert current_session().scalars(sa.select(Run.campaign_id)).all() == [sent.id]
+        campaigns.get(draft.id)
+    assert fresh(sent.id).deleted_at is None
     assert fresh(sending_now.id).deleted_at is None
-    assert audit_log() == [("olga", "delete", str(sent.id))]
+    assert audit_log() == [("olga", "delete", str(draft.id))]
 
 
 def test_a_copy_is_a_new_draft_with_everything_but_the_name(now: dt.datetime) -> None:
@@ -328,7 +329,7 @@ def test_a_copy_needs_a_name(now: dt.datetime, name: str) -> None:
 @pytest.mark.parametrize("action", Action)
 def test_an_action_moves_a_campaign_only_from_where_it_begins(now: dt.datetime, action: Action) -> None:
     begins, ends = MOVES[action]
-    values = {"deleted_at": now} if action is Action.DELETE else {}
+    values = {Action.DELETE: {"deleted_at": now}, Action.ARCHIVE: {"archived_at": now}}.get(action, {})
     blank = {"segment_id": None, "channel_id": None, "template_id": None}
 
     for status in Status:

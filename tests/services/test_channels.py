@@ -16,6 +16,7 @@ from flask import Flask
 from smsapp.channels.contract import Channel
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.roles import Role
 from smsapp.services.channels import account_calls, accounts, channel_secrets, phone_properties, registry
 from smsapp.services.channels.validation import ChannelFields
 from smsapp.services.contacts import opt_outs
@@ -86,7 +87,7 @@ def test_keys_are_rotated_without_losing_a_secret(app: Flask, now: dt.datetime) 
     channel_id = accounts.create("gateway", wanted(values=GATEWAY), BY, now)
     config, new_key = app.extensions[EXTENSION], Fernet.generate_key().decode()
     app.extensions[EXTENSION] = replace(config, ENCRYPTION_KEY=f"{new_key},{config.ENCRYPTION_KEY}")
-    assert channel_secrets.rotate(BY, now) == 1
+    assert channel_secrets.rotate(BY, now) == (1, 0)
     app.extensions[EXTENSION] = replace(config, ENCRYPTION_KEY=new_key)
     assert accounts.adapter(channel_id).values["password"] == SECRET
     app.extensions[EXTENSION] = config
@@ -193,7 +194,9 @@ def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(ap
 
 def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt.datetime) -> None:
     channel_id = accounts.create("simulator", wanted(), BY, now)
-    olga, wei = (Actor(person.login, person.id) for person in (builders.person(), builders.person()))
+    olga, wei = (
+        Actor(person.login, person.id, role=Role.OPERATOR) for person in (builders.person(), builders.person())
+    )
     with writing() as session:
         for _ in range(channel_tests.TESTS_PER_HOUR):
             audit_log.log_action(session, olga, "test_send", "channel", channel_id, now)

@@ -17,6 +17,7 @@ from smsapp.services.apps import app_keys, applying, profile_reading, uploads
 from smsapp.services.channels import phone_properties
 from smsapp.services.contacts import contacts
 from smsapp.services.platform.audit_log import Actor
+from smsapp.services.privacy import retention
 from smsapp.store import queue
 from smsapp.store.apps import app_keys as stored_keys
 from smsapp.store.apps import uploads as stored_uploads
@@ -237,7 +238,7 @@ def test_what_no_database_stores_is_shown_in_another_way(key: str, now: dt.datet
 def test_refused_records_go_after_seven_days(key: str, now: dt.datetime) -> None:
     report([record(key, "", a=1)], "", now - dt.timedelta(days=8))
     report([record(key, "", a=2)], "", now - dt.timedelta(days=6))
-    assert contacts.forget_bad_records(now) == 1
+    assert retention.purge(now)["bad_record"] == 1
     [left] = contacts.bad_records()
     assert '"a":2' in left.raw
 

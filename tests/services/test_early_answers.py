@@ -7,9 +7,9 @@ import datetime as dt
 import pytest
 from flask import Flask
 
-from smsapp.channels.types import Receipt, ReceiptStatus
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus
 from smsapp.domain.message import Status
-from smsapp.services.receipts import consumer
+from smsapp.services.receipts import callback_inbox, consumer
 from smsapp.services.reports.verify import verify
 from smsapp.services.sending import opening, sweeping
 from smsapp.services.sending.batch_results import store_results
@@ -133,6 +133,8 @@ def test_a_job_that_reads_already_applies_quick_receipts_once_their_answers_are_
     batch = carried(1, provider, clock)
     apply(clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="id-1"))
     batch.results += accepted(1)
+    provider.callbacks[b"x"] = []
+    callback_inbox.store(batch.channel_id, [Callback("POST", "", {}, b"x")], clock.now)
 
     def pause(seconds: float) -> None:
         clock.forward(seconds=seconds)

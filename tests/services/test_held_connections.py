@@ -18,8 +18,8 @@ from smsapp.channels.smpp import Smpp
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.run import RunState
-from smsapp.services import health
 from smsapp.services.channels import account_calls, accounts, validation
+from smsapp.services.monitoring import health
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import consumer, unmatched_retry

@@ -14,6 +14,7 @@ from smsapp.channels.types import Callback, Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain import message
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.outcome import Outcome
+from smsapp.services.privacy import retention
 from smsapp.services.receipts import applying, callback_inbox, consumer, unmatched, unmatched_retry
 from smsapp.services.sending import closing, sweeping
 from smsapp.store.db import current_session, writing
@@ -235,6 +236,19 @@ def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
     assert current_session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
 
 
+def test_a_number_no_database_can_store_costs_no_receipt_beside_it(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    builders.contacts(1)
+    campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    odd = [Receipt(ReceiptStatus.DELIVERED, provider_ref="x", phone=phone) for phone in ("+\0 91", "\ud800", "9" * 40)]
+    provider.callbacks[b"mixed"] = [*odd, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0])]
+    callback_inbox.store(campaign.channel_id or 0, [Callback("POST", "", {}, b"mixed")], clock.now)
+    consumer.apply_callbacks(clock.now)
+    assert (funnel(run_id).delivered, callback_inbox.unread_count()) == (1, 0)
+
+
 def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
@@ -243,7 +257,7 @@ def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
     consumer.apply_callbacks(clock.now)
     callback_inbox.store(channel.id, [Callback("POST", "", {}, b"unread")], clock.now)
     clock.forward(days=181)
-    assert callback_inbox.delete_old(clock.now) == 1
+    assert retention.purge(clock.now)["inbox"] == 1
     assert callback_inbox.unread_count() == 1
 
 

@@ -22,7 +22,7 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.replies import Reply
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs.freezing import ensure_partition
+from smsapp.store.runs.partitions import ensure_partition
 from smsapp.store.runs.runs import Message, Run
 from smsapp.store.users import AuditEntry
 from tests import builders
@@ -176,7 +176,7 @@ def test_a_reply_after_a_month_answers_nothing(take: Take, channel: ChannelRow, 
 def test_many_runs_are_looked_through_newest_first(
     take: Take, channel: ChannelRow, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smsapp.store.contacts.replies.AT_ONCE", 2)
+    monkeypatch.setattr("smsapp.store.contacts.likely_text.AT_ONCE", 2)
     oldest = sent(channel, now - dt.timedelta(days=5))
     for hours in range(1, 5):
         sent(channel, now - dt.timedelta(hours=hours), phone=f"+861390013900{hours}")
@@ -192,8 +192,9 @@ def test_a_sender_without_a_number_is_kept_but_not_listed(take: Take, phone: str
     assert opt_outs.find_page() == []
 
 
-def test_a_nul_in_a_reply_is_no_reason_to_lose_it(take: Take) -> None:
-    take("好\0的")
+@pytest.mark.parametrize("odd", ["\0", "\ud800"], ids=["nul", "lone surrogate"])
+def test_what_no_database_stores_is_no_reason_to_lose_a_reply(take: Take, odd: str) -> None:
+    take(f"好{odd}的")
     assert replies.find_page(opt_out=None)[0].text == "好的"
 
 

@@ -16,7 +16,7 @@ from smsapp.services.reports import reports, verify
 from smsapp.services.sending import retention
 from smsapp.store.db import current_session, dialect
 from smsapp.store.runs import funnels
-from smsapp.store.runs.freezing import RUNS_PER_PARTITION
+from smsapp.store.runs.partitions import RUNS_PER_PARTITION
 from smsapp.store.runs.provider_refs import ProviderRef
 from smsapp.store.runs.runs import Batch, Exclusion, Message, Run
 from tests import ledgers

@@ -12,6 +12,7 @@ from flask.testing import FlaskCliRunner
 from smsapp.domain.campaign import ExclusionReason, Status
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.roles import Role
 from smsapp.domain.segment import EVERYONE, Condition, Group, Kind, Match, Operator
 from smsapp.services.contacts import segments
 from smsapp.services.platform.audit_log import Actor
@@ -82,7 +83,7 @@ def test_a_name_is_there_short_enough_and_free(now: dt.datetime, name: str, code
     with pytest.raises(Refusal) as refused:
         segments.create(name, Kind.DYNAMIC, EVERYONE, by=BY, now=now)
     assert codes(refused.value) == [(code, "name")]
-    assert len(segments.choices()) == 1
+    assert len(segments.everything()) == 1
 
 
 def test_a_rule_about_an_unknown_property_is_refused(now: dt.datetime) -> None:
@@ -98,7 +99,7 @@ def test_save_as_copies_the_members_of_a_static_segment(now: dt.datetime) -> Non
     copy = segments.save_as(made.id, "北京二", by=BY, now=now)
     segments.delete(made.id, by=BY, now=now)
     assert segments.size(copy, now) == 3
-    assert [segment.name for segment in segments.choices()] == ["北京二"]
+    assert [segment.name for segment in segments.everything()] == ["北京二"]
 
 
 @pytest.mark.parametrize("status", [Status.DRAFT, Status.WAITING, Status.SENDING])
@@ -132,7 +133,9 @@ def test_what_is_gone_is_said_so(now: dt.datetime) -> None:
 
 def test_the_list_knows_makers_and_campaigns(now: dt.datetime) -> None:
     maker = builders.person(name="李运营")
-    first = segments.create("北京 100%", Kind.DYNAMIC, IN_BEIJING, by=Actor("li", maker.id), now=now)
+    first = segments.create(
+        "北京 100%", Kind.DYNAMIC, IN_BEIJING, by=Actor("li", maker.id, role=Role.OPERATOR), now=now
+    )
     segments.create("大家", Kind.DYNAMIC, EVERYONE, by=BY, now=now)
     builders.campaign(segment_id=first.id)
     lines = [(line.segment.name, line.creator, line.campaigns) for line in segments.listing()]

@@ -118,14 +118,14 @@ def test_an_approved_template_of_unknown_kind_is_no_choice_until_a_person_says_w
     assert row("T3").purpose == Purpose.NOTIFICATION
 
 
-def test_a_text_that_tells_how_to_refuse_further_ones_cannot_be_called_a_notification(
+def test_a_text_that_tells_how_to_refuse_further_ones_may_be_called_a_notification(
     channel: ChannelRow, now: dt.datetime
 ) -> None:
     says(channel, "T9 | approved | | 全场八折。拒收请回复R")
     sync(channel, now)
-    with pytest.raises(Refusal) as caught:
-        sms_templates.say_purpose(row("T9").id, Purpose.NOTIFICATION, row("T9").mark, ACTOR, now)
-    assert caught.value.problems[0].code == "unsubscribe_out_of_place"
+    # Some carriers ask for these words at the end of every text.
+    sms_templates.say_purpose(row("T9").id, Purpose.NOTIFICATION, row("T9").mark, ACTOR, now)
+    assert row("T9").purpose == Purpose.NOTIFICATION
 
 
 def test_what_a_person_set_stays_until_the_provider_says_something_else(channel: ChannelRow, now: dt.datetime) -> None:

@@ -113,7 +113,7 @@ def test_an_uploaded_segment_may_become_a_rule(now: dt.datetime) -> None:
 def test_a_file_that_is_no_list_changes_nothing(now: dt.datetime, content: bytes, property: str, code: str) -> None:
     with pytest.raises(Refusal, match=code):
         upload(content, property, now)
-    assert segments.choices() == []
+    assert segments.everything() == []
 
 
 def test_a_file_with_too_many_lines_changes_nothing(now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,4 +143,4 @@ def test_numbers_that_a_program_wrote_as_fractions_are_matched(now: dt.datetime)
 def test_what_is_no_list_is_not_saved_as_one_without_members(now: dt.datetime, content: bytes, code: str) -> None:
     with pytest.raises(Refusal, match=code):
         upload(content, "xwho", now)
-    assert segments.choices() == []
+    assert segments.everything() == []

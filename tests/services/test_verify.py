@@ -17,7 +17,8 @@ from smsapp.store.contacts.imports import Import
 from smsapp.store.contacts.segments import Segment, SegmentMember
 from smsapp.store.db import current_session
 from smsapp.store.receipts.codes import UnknownCode
-from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run
+from smsapp.store.runs.receipt_buckets import ReceiptBucket
+from smsapp.store.runs.runs import Batch, BatchState, Message, Run
 from smsapp.store.runs.tallies import Tally
 from tests import builders, ledgers
 

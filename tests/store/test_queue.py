@@ -10,7 +10,7 @@ from flask import Flask
 from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 
-from smsapp.store import queue
+from smsapp.store import periodic_queue, queue
 
 SWEEP = {"periodic-sweep-1": ("periodic", "sweep", 60)}
 
@@ -43,7 +43,7 @@ def test_a_later_job_is_due_when_it_is_due(app: Flask) -> None:
     moment = dt.datetime.now(dt.UTC)
     queue.enqueue_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, job_id="due-1")
     queue.enqueue_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 2, job_id="due-2")
-    queue.periodic_scheduler().tick()
+    periodic_queue.periodic_scheduler().tick()
     assert [list(job.args) for job in queue.queue(queue.SEND).jobs] == [[1]]
 
 
@@ -51,21 +51,21 @@ def test_the_same_later_job_moves_instead_of_doubling(app: Flask) -> None:
     moment = dt.datetime.now(dt.UTC)
     queue.enqueue_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 1, job_id="due-1")
     queue.enqueue_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, job_id="due-1")
-    queue.periodic_scheduler().tick()
+    periodic_queue.periodic_scheduler().tick()
     assert waiting(queue.SEND) == ["start"]
-    assert queue.periodic_scheduler().count() == 0
+    assert periodic_queue.periodic_scheduler().count() == 0
 
 
 def test_a_later_job_that_was_taken_back_leaves_nothing(app: Flask, valkey: redis.Redis) -> None:
     queue.enqueue_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, job_id="due-1")
     queue.cancel_scheduled("due-1")
     queue.cancel_scheduled("due-1")
-    assert queue.periodic_scheduler().count() == 0
+    assert periodic_queue.periodic_scheduler().count() == 0
     assert not valkey.exists(Job.key_for("due-1"))
 
 
 def test_two_schedulers_take_turns(app: Flask) -> None:
-    first, second = queue.periodic_scheduler(), queue.periodic_scheduler()
+    first, second = periodic_queue.periodic_scheduler(), periodic_queue.periodic_scheduler()
     queue.enqueue_at(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1), queue.SEND, "start", 1, job_id="due-1")
     assert first.acquire_lock()
     second.tick()
@@ -76,11 +76,11 @@ def test_two_schedulers_take_turns(app: Flask) -> None:
 
 
 def test_periodic_tasks_are_added_kept_changed_and_forgotten(app: Flask) -> None:
-    assert queue.sync_periodic_tasks(SWEEP) == (1, 0)
-    assert queue.sync_periodic_tasks(SWEEP) == (0, 0)
+    assert periodic_queue.sync_periodic_tasks(SWEEP) == (1, 0)
+    assert periodic_queue.sync_periodic_tasks(SWEEP) == (0, 0)
     changed = {"periodic-sweep-2": ("periodic", "sweep", 30), "periodic-news-1": ("news", "keep_reading", 5)}
-    assert queue.sync_periodic_tasks(changed) == (2, 1)
-    assert {job.id: job.meta["interval"] for job in queue.periodic_scheduler().get_jobs()} == {
+    assert periodic_queue.sync_periodic_tasks(changed) == (2, 1)
+    assert {job.id: job.meta["interval"] for job in periodic_queue.periodic_scheduler().get_jobs()} == {
         "periodic-sweep-2": 30,
         "periodic-news-1": 5,
     }
@@ -88,17 +88,17 @@ def test_periodic_tasks_are_added_kept_changed_and_forgotten(app: Flask) -> None
 
 def test_campaigns_due_are_no_periodic_tasks(app: Flask) -> None:
     queue.enqueue_at(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1), queue.SEND, "start", 1, job_id="due-1")
-    queue.sync_periodic_tasks({})
-    assert "due-1" in queue.periodic_scheduler()
+    periodic_queue.sync_periodic_tasks({})
+    assert "due-1" in periodic_queue.periodic_scheduler()
 
 
-def due_again(keeper: queue.PeriodicScheduler, job_id: str) -> None:
+def due_again(keeper: periodic_queue.PeriodicScheduler, job_id: str) -> None:
     keeper.connection.zadd(keeper.scheduled_jobs_key, {job_id: 0})
 
 
 def test_jobs_of_a_periodic_task_do_not_pile_up_while_nobody_listens(app: Flask) -> None:
-    queue.sync_periodic_tasks(SWEEP)
-    keeper = queue.periodic_scheduler()
+    periodic_queue.sync_periodic_tasks(SWEEP)
+    keeper = periodic_queue.periodic_scheduler()
     for _ in range(3):
         due_again(keeper, "periodic-sweep-1")
         keeper.tick()
@@ -106,14 +106,55 @@ def test_jobs_of_a_periodic_task_do_not_pile_up_while_nobody_listens(app: Flask)
     assert "periodic-sweep-1" in keeper
 
 
-@pytest.mark.parametrize("state", [JobStatus.QUEUED, JobStatus.STARTED])
-def test_a_periodic_task_whose_job_died_unheard_is_enqueued_again(app: Flask, state: JobStatus) -> None:
-    queue.sync_periodic_tasks(SWEEP)
-    keeper = queue.periodic_scheduler()
+def test_a_periodic_task_whose_job_runs_is_not_enqueued_again(app: Flask) -> None:
+    periodic_queue.sync_periodic_tasks(SWEEP)
+    keeper = periodic_queue.periodic_scheduler()
     keeper.tick()
     job = queue.TaskJob.fetch("periodic-sweep-1", connection=keeper.connection)
     queue.queue(queue.PERIODIC).empty()  # type: ignore[no-untyped-call]  # rq has no types here
-    job.enqueued_at = dt.datetime.now(dt.UTC) - queue.STILL_WAITING
+    job.last_heartbeat = dt.datetime.now(dt.UTC)
+    job.save()
+    job.set_status(JobStatus.STARTED)
+    due_again(keeper, "periodic-sweep-1")
+    keeper.tick()
+    assert waiting(queue.PERIODIC) == []
+
+
+def test_a_periodic_task_that_is_not_needed_waits_for_its_next_time(app: Flask) -> None:
+    periodic_queue.sync_periodic_tasks(SWEEP)
+    keeper = periodic_queue.periodic_scheduler()
+    asked: list[str] = []
+
+    def is_needed(task: str) -> bool:
+        asked.append(task)
+        return len(asked) > 1
+
+    keeper.is_needed = is_needed
+    keeper.tick()
+    assert (waiting(queue.PERIODIC), asked) == ([], ["sweep"])
+    keeper.tick()
+    assert asked == ["sweep"]  # not before its next time
+    due_again(keeper, "periodic-sweep-1")
+    keeper.tick()
+    assert waiting(queue.PERIODIC) == ["sweep"]
+
+
+def test_a_campaign_that_is_due_is_started_without_asking(app: Flask) -> None:
+    queue.enqueue_at(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1), queue.SEND, "start", 1, job_id="due-1")
+    keeper = periodic_queue.periodic_scheduler()
+    keeper.is_needed = lambda _task: False
+    keeper.tick()
+    assert waiting(queue.SEND) == ["start"]
+
+
+@pytest.mark.parametrize("state", [JobStatus.QUEUED, JobStatus.STARTED])
+def test_a_periodic_task_whose_job_died_unheard_is_enqueued_again(app: Flask, state: JobStatus) -> None:
+    periodic_queue.sync_periodic_tasks(SWEEP)
+    keeper = periodic_queue.periodic_scheduler()
+    keeper.tick()
+    job = queue.TaskJob.fetch("periodic-sweep-1", connection=keeper.connection)
+    queue.queue(queue.PERIODIC).empty()  # type: ignore[no-untyped-call]  # rq has no types here
+    job.last_heartbeat = dt.datetime.now(dt.UTC) - periodic_queue.LONGEST_SILENCE
     job.save()
     job.set_status(state)
     due_again(keeper, "periodic-sweep-1")
@@ -123,7 +164,7 @@ def test_a_periodic_task_whose_job_died_unheard_is_enqueued_again(app: Flask, st
 
 def test_the_pulse_tells_who_listens(app: Flask) -> None:
     queue.enqueue(queue.SEND, "send", 1)
-    queue.periodic_scheduler().tick()
+    periodic_queue.periodic_scheduler().tick()
     assert queue.queue_health() == queue.QueueHealth(
         answers=True, takes_writes=True, workers=0, scheduler=True, waiting=1, failed=0
     )
@@ -169,7 +210,7 @@ def test_a_job_that_names_no_task_is_not_run(app: Flask, valkey: redis.Redis, na
 
 def test_a_scheduled_job_cannot_name_a_class_to_import(app: Flask) -> None:
     queue.enqueue_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, job_id="due-1")
-    keeper = queue.periodic_scheduler()
+    keeper = periodic_queue.periodic_scheduler()
     job = queue.TaskJob.fetch("due-1", connection=keeper.connection)
     job.meta["queue_class_name"] = "os.getcwd"
     job.save_meta()  # type: ignore[no-untyped-call]  # rq has no types here

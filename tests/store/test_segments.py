@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.contact import Type
+from smsapp.domain.ledger_condition import LedgerCondition
 from smsapp.domain.segment import NEGATIVE, OPERATORS, Condition, Group, Match, Operator, Param
 from smsapp.store.contacts import property_values, segment_rules
 from smsapp.store.contacts.contacts import Contact
@@ -53,11 +54,12 @@ PARAMS: dict[Param, list[Any]] = {
 }
 
 
-def holds(rule: Condition | Group, held: dict[str, Any]) -> bool:
+def holds(rule: Condition | LedgerCondition | Group, held: dict[str, Any]) -> bool:
     """Return whether the rule holds for these properties, as the documentation of the operators says."""
     if isinstance(rule, Group):
         found = [holds(child, held) for child in rule.children]
         return {Match.ALL: all(found), Match.ANY: any(found), Match.NONE: not any(found)}[rule.match]
+    assert isinstance(rule, Condition)
     if rule.operator in NEGATIVE:
         return not holds(Condition(rule.property, rule.type, NEGATIVE[rule.operator], rule.params), held)
     value = held.get(rule.property)

@@ -51,7 +51,6 @@ ASKED: dict[str, Callable[[Session], Any]] = {
     "id and channel": lambda session: unmatched.page(session, channel_id=1, ref="7-1", before=None, limit=51),
     "lately": lambda session: unmatched.seen(session, 1, 101),
     "placed": lambda session: unmatched.with_message(session, BASE, 0, 500),
-    "old": lambda session: unmatched.delete_old(session, BASE, 5000),
     "beyond": lambda session: unmatched.delete_beyond(session, 1, 20_000, 5000),
 }
 

@@ -114,7 +114,7 @@ def test_what_was_typed_comes_back(olga: Pages, world: World) -> None:
         ("start", "31.12.2026", "This is not a date"),
         ("time", "half past nine", "This is not a time of day"),
         ("zone", "Mars/Olympus", "no time zone “Mars/Olympus”"),
-        ("segment", "9999", "Not a valid choice"),
+        ("segment", "9999", "This is not there (any more). Choose another one."),
     ],
 )
 def test_what_cannot_be_read_is_said_and_kept(olga: Pages, world: World, field: str, typed: str, sentence: str) -> None:
@@ -143,7 +143,7 @@ def test_htmx_gets_each_part_of_the_form(olga: Pages, world: World) -> None:
     audience = part("audience")
     assert audience.texts("#audience dt")[:3] == ["Target users", "Effective users", "Would be sent"]
     assert [text.split()[0] for text in audience.texts("#audience .stat dd:nth-of-type(1)")] == ["4", "3", "2"]
-    assert "问候" in part("text").first("#template").get_text()
+    assert "问候" in part("text").first("#template-choice").get_text()
     preview = part("preview")
     assert "王伟您好" in preview.get_text()
     assert "sample of 2 contacts" in preview.get_text()
@@ -193,9 +193,9 @@ def test_another_channel_drops_the_template_of_the_old_one(olga: Pages, world: W
 def test_only_approved_templates_are_offered(olga: Pages, world: World) -> None:
     builders.template(world.channel.id, name="还在审核", audit="pending")
 
-    page = olga.post("/campaigns/new", **world.fields(do="look"))
+    page = olga.post("/campaigns/new", **world.fields(do="find-template"))
 
-    assert page.texts("#template option") == [
+    assert page.texts("#template-choice option") == [
         "Choose a template",
         "问候 · Notification · 1 part · ${name}您好，欢迎回来。",
     ]
@@ -407,8 +407,8 @@ def test_templates_of_one_name_can_be_told_apart(olga: Pages, world: World) -> N
     builders.template(world.channel.id, name="双十二", text="五折，拒收请回复R", purpose="marketing")
     builders.template(world.channel.id, name="双十二", text="您的订单" + "很长" * 40, purpose="notification")
     builders.template(world.channel.id, name="没有用途", text="您好", purpose="unsaid")
-    page = olga.post("/campaigns/new", **world.fields(do="look"))
-    texts = [option.get_text() for option in page.select("#template option") if "双十二" in option.get_text()]
+    page = olga.post("/campaigns/new", **world.fields(do="find-template"))
+    texts = [option.get_text() for option in page.select("#template-choice option") if "双十二" in option.get_text()]
     assert texts == [
         "双十二 · Notification · 2 parts · 您的订单" + "很长" * 18 + "…",
         "双十二 · Marketing · 1 part · 五折，拒收请回复R",
@@ -427,3 +427,43 @@ def test_the_review_names_values_that_stand_out_without_numbers(olga: Pages, wor
     assert "订单" in facts
     assert "欧阳欧阳" in facts
     assert "1 people have a value that may not fill the variable name" in page.get_text()
+
+
+def test_what_is_chosen_is_searched_on_the_server(olga: Pages, world: World) -> None:
+    # given more segments than one answer holds
+    for n in range(25):
+        builders.segment(name=f"会员{n:02}")
+    # when the box asks for a part of a name, then the first ones are offered, and it is said that there are more
+    piece = olga.get("/campaigns/choices/segment", htmx=True, find="会员")
+    assert len(piece.select("[role=option]")) == 20
+    assert "The first 20 are shown" in piece.get_text()
+    assert [option["data-value"] for option in olga.get("/campaigns/choices/segment", htmx=True, find="值会").select(
+        "[role=option]")] == [str(world.segment.id)]  # fmt: skip
+    # and templates are those of the channel
+    assert not olga.get("/campaigns/choices/template", htmx=True, find="").select("[data-text]")
+    found = olga.get("/campaigns/choices/template", htmx=True, find="欢迎回来", channel=world.channel.id)
+    assert found.texts("[role=option]") == ["问候 Notification · 1 part · ${name}您好，欢迎回来。"]
+    assert olga.raw.get("/campaigns/choices/name").status_code == 404
+
+
+def test_without_javascript_a_button_shows_the_matches_and_keeps_everything(olga: Pages, world: World) -> None:
+    fields = world.fields(but_not=[world.segment.id], do="find-but_not") | {"find-but_not": "学生", "time": "半点"}
+    builders.segment(name="学生")
+    page = olga.post("/campaigns/new", **fields)
+    boxes = {
+        label.get_text(strip=True): bool(label.select("input[checked]"))
+        for label in page.select("#but_not-choice label")
+    }
+    assert boxes == {"高价值会员 · Dynamic": True, "学生 · Dynamic": False}
+    assert page.value("#but_not") == "学生"
+    assert page.value("#template-choice option[selected]") == str(world.template.id)
+    assert page.value("#time") == "半点"
+    assert page.first(".more-segments").has_attr("open")
+
+
+@pytest.mark.parametrize("forged", ["<x>", "999999999999"])
+def test_a_forged_choice_is_answered_in_the_readers_language(client: Pages, world: World, forged: str) -> None:
+    fields = world.fields(segment=forged, but_not=[forged], weekdays=[forged], rest=forged, do="save")
+    page = client.as_("operator", locale="zh_Hans").post("/campaigns/new", 422, **fields)
+    sentences = {text.split("：", 1)[1] for text in page.texts(".problems li")}
+    assert sentences == {"该选项不存在或已不可用，请重新选择。"}

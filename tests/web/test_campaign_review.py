@@ -115,7 +115,7 @@ def test_the_page_of_a_sent_campaign_shows_what_was_confirmed_and_does_not_count
         session.get_one(SmsTemplate, world.template.id).text = "${name}，今天的新文字。"
     builders.contacts(30)
     monkeypatch.setattr(
-        "smsapp.services.contacts.audience.counts", lambda *_given, **_named: pytest.fail("counted again")
+        "smsapp.services.contacts.audience.tally", lambda *_given, **_named: pytest.fail("counted again")
     )
 
     page = olga.get(f"/campaigns/{sent.id}")

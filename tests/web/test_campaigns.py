@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.campaign import Status
 from smsapp.services.platform import clock
 from smsapp.store.campaigns.campaigns import Campaign
@@ -66,6 +67,40 @@ def test_filters_stay_in_the_address(olga: Pages) -> None:
     assert "No campaign matches" in olga.get("/campaigns/?q=没有的").get_text()
 
 
+def test_a_row_that_was_drawn_before_follows_everything_it_shows(olga: Pages) -> None:
+    # Given a row that is remembered
+    members, staff = builders.segment(name="会员"), builders.segment(name="员工")
+    channel, author = builders.channel(name="早安通道"), builders.person(name="小伟")
+    audience = AudienceRule(include=(members.id,), exclude=(staff.id,)).as_json()
+    row = builders.campaign(segment_id=None, audience=audience, channel_id=channel.id, created_by=author.id)
+    schedule = {"kind": "once", "zone": ZONE, "start": "2030-03-08", "time": "10:00:00"}
+
+    def shown() -> str:
+        current_session().commit()
+        return olga.get("/campaigns/").first(f"#campaign-{row.id}").get_text(" ", strip=True)
+
+    assert "员工" in shown()
+    # When one thing after another changes, then the row does
+    for changed, column, value, text in (
+        (staff, "name", "同事", "同事"),
+        (members, "name", "老会员", "老会员"),
+        (channel, "name", "晚安通道", "晚安通道"),
+        (author, "name", "大伟", "大伟"),
+        (row, "name", "改过的", "改过的"),
+        (row, "audience", AudienceRule(include=(staff.id,)).as_json(), "同事"),
+        (row, "schedule", schedule | {"until": "11:30:00"}, "11:30"),
+        (row, "schedule", schedule | {"spread_until": "12:30:00"}, "12:30"),
+        (row, "status", Status.FAILED, "Failed"),
+        (row, "failure", "quiet_hours", "sending hours"),
+    ):
+        before = shown()
+        setattr(changed, column, value)
+        after = shown()
+        assert after != before, column
+        assert text in after, column
+    assert "老会员" not in shown()
+
+
 def test_tabs_and_statuses_are_counted(olga: Pages) -> None:
     campaign(name="甲")
     campaign(name="乙", status=Status.SENT)
@@ -119,10 +154,11 @@ OFFERED = {
     Status.DRAFT: ["Edit", "Save as", "Delete"],
     Status.WAITING: ["Stop", "Save as"],
     Status.SENDING: ["Save as"],
-    Status.SENT: ["Save as", "Delete"],
-    Status.FAILED: ["Save as", "Delete"],
-    Status.STOPPED: ["Save as", "Delete"],
+    Status.SENT: ["Save as", "Archive"],
+    Status.FAILED: ["Save as", "Archive", "Delete"],
+    Status.STOPPED: ["Save as", "Archive", "Delete"],
 }
+"""Whatever has a run keeps its report and is not deleted."""
 
 
 @pytest.mark.parametrize("ran", [False, True])
@@ -138,7 +174,8 @@ def test_a_row_offers_what_its_status_allows(olga: Pages, client: Pages, ran: bo
 
     effect = ["Report"] if ran else []
     for status, campaign in made.items():
-        assert page.texts(f"#campaign-{campaign.id} .row-actions a") == effect + OFFERED[status], status
+        offered = [action for action in OFFERED[status] if not ran or action != "Delete"]
+        assert page.texts(f"#campaign-{campaign.id} .row-actions a") == effect + offered, status
         assert len(viewer.select(f"#campaign-{campaign.id} .row-actions a")) == len(effect)
 
 
@@ -343,3 +380,16 @@ def test_a_search_keeps_the_tab_and_status_that_were_chosen(olga: Pages) -> None
 
     fields = {field["name"]: field["value"] for field in piece.select("input[form=campaign-filters]")}
     assert fields == {"tab": "single", "status": "waiting"}
+
+
+def test_a_deletion_can_be_undone_at_once(client: Pages) -> None:
+    draft = builders.campaign(name="会员日")
+    operator = client.as_("operator", "en")
+
+    deleted = operator.post("/campaigns/delete", id=[str(draft.id)])
+    assert "会员日" not in deleted.texts("tbody .cell-main")
+    undone = operator.post("/campaigns/undelete", id=[deleted.value("form.action input[name=id]")])
+
+    assert "1 campaign is back." in undone.said()
+    assert "会员日" in undone.texts("tbody .cell-main")
+    assert "no such deletion" in operator.post("/campaigns/undelete", id=[str(draft.id)]).said()

@@ -78,7 +78,7 @@ def test_the_counterpart_is_suggested_and_confirmed_on_the_review(olga: Pages, w
     piece = olga.post("/campaigns/new", htmx=True, do="look", part="text", **world.fields())
     review = olga.post("/campaigns/new", do="review", **world.fields())
 
-    assert piece.texts("#second_template option[selected]") == ["同文 · Notification · 1 part · {1}您好"]
+    assert piece.texts("#second_template-choice option[selected]") == ["同文 · Notification · 1 part · {1}您好"]
     assert latest().second_template_id == world.same.id
     facts = " ".join(review.texts(".facts dd"))
     assert "备用" in facts

@@ -13,12 +13,15 @@ import pytest
 from bs4 import Tag
 from flask import Flask
 
+from smsapp.domain.api_key import Scope
 from smsapp.domain.trust import KeyKind
-from smsapp.services.apps import app_keys
+from smsapp.domain.webhook import OFFERED
+from smsapp.services.apps import app_keys, webhooks
 from smsapp.services.channels import registry
-from smsapp.services.platform import clock
+from smsapp.services.platform import api_keys, clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.contacts.replies import OptOut, Reply
+from smsapp.store.runs.runs import Run
 from tests import builders
 from tests.pages import Page, Pages
 
@@ -28,8 +31,9 @@ WITHOUT_FIELDS = {
     "up.up",  # for apps
     "users.sign_in",  # nobody is signed in there: tests/web/test_users.py
     "users.welcome",  # likewise, and its token is used up
-    "runs.accept_audience",  # likewise: tests/web/test_runs.py
     "runs.accept",  # only for a run that is held: tests/web/test_approvals.py
+    "runs.accept_audience",  # likewise: tests/web/test_runs.py
+    "runs.accept_registration",  # likewise: tests/web/test_registrations.py
     "unconfirmed.decide",  # only while there are unconfirmed messages: tests/web/test_unconfirmed.py
 }
 """Pages that this walk does not open, each with the reason."""
@@ -86,6 +90,8 @@ def addresses(app: Flask) -> dict[str, Any]:
     template = builders.template(channel.id, text="您好${name}，欢迎。", purpose="notification")
     segment = builders.segment()
     waiting = builders.campaign(status="waiting", next_due_at=clock.now(), channel_id=channel.id)
+    campaign = builders.campaign(channel_id=channel.id, template_id=template.id, segment_id=segment.id)
+    run = builders.kept(Run(campaign_id=campaign.id, slot=NOW, state="done", channel_id=channel.id, opened_at=NOW))
     builders.known_property("city")
     builders.known_property("age", type="number")
     opt_out = builders.kept(OptOut(phone="+8613800138000", at=NOW, source="manual", note=""))
@@ -93,16 +99,24 @@ def addresses(app: Flask) -> dict[str, Any]:
         Reply(channel_id=channel.id, phone="", text="TD", sender="x", waits=True, received_at=NOW, opt_out=True)
     )
     key = app_keys.create("App", KeyKind.SERVER, Actor("test"), clock.now())
+    # an API key with the same id, for the pages of those
+    api_keys.create("CRM", [Scope.READ], Actor("test"), clock.now())
     return {
-        "campaign_id": builders.campaign(channel_id=channel.id, template_id=template.id, segment_id=segment.id).id,
+        "campaign_id": campaign.id,
+        "run_id": run.id,
         "waiting_id": waiting.id,
         "channel_id": channel.id,
         "template_id": template.id,
         "segment_id": segment.id,
+        "item": "segment",
+        "item_id": segment.id,
+        "tag_id": builders.tag("门店").id,
         "user_id": builders.person().id,
         "opt_out_id": opt_out.id,
         "reply_id": reply.id,
         "key_id": key.id,
+        "webhook_id": webhooks.create("CRM", "https://crm.example/", OFFERED, Actor("test"), clock.now())[0].id,
+        "contact_id": builders.contact(phone="+8613800138001").id,
     }
 
 
@@ -115,9 +129,10 @@ def pages(app: Flask, known: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if "kind" in rule.arguments:
             yield from ((rule.endpoint, urls.build(rule.endpoint, {"kind": kind})) for kind in sorted(registry.kinds()))
             continue
-        missing = rule.arguments - known.keys()
+        values = known | dict(rule.defaults or {})
+        missing = rule.arguments - values.keys()
         assert not missing, f"say in `addresses` what {missing} of {rule} is, so that this page is walked over, too"
-        yield rule.endpoint, urls.build(rule.endpoint, {name: known[name] for name in rule.arguments})
+        yield rule.endpoint, urls.build(rule.endpoint, {name: values[name] for name in rule.arguments})
 
 
 def kept_values(answer: Page, sent: dict[str, Any]) -> list[str]:

@@ -58,7 +58,9 @@ def filled(app: Flask, now: dt.datetime) -> None:
     mapping = {"name": {"fixed": " ".join(WRITTEN)}, "code": {"property": "home", "fallback": NUMBER}}
     text = builders.template(campaign.channel_id or 0, text=ledgers.SNAPSHOT.text)
     campaign.template_id, campaign.mapping = text.id, mapping
-    chosen = {name: getattr(campaign, name) for name in ("segment_id", "channel_id", "template_id", "mapping")}
+    chosen = {
+        name: getattr(campaign, name) for name in ("audience", "segment_id", "channel_id", "template_id", "mapping")
+    }
     builders.campaign(**chosen)
     made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 2)], {})
     made.snapshot = replace(ledgers.SNAPSHOT, mapping=mapping)

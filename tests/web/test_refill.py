@@ -71,7 +71,7 @@ def test_a_draft_typed_before_the_session_ended_is_there_after_signing_in(app: F
     filled = signed_in_again(browser, sent(browser, "/campaigns/new", typed), olga)
 
     assert filled.value("#name") == "双十一召回"
-    assert filled.value("#segment option[selected]") == str(segment.id)
+    assert filled.value("#segment-choice option[selected]") == str(segment.id)
     assert filled.value("#time") == "09:30:15"
     assert current_session().query(Campaign).count() == 0, "showing a form saves nothing"
     saved = sent(browser, "/campaigns/new", typed | {"csrf_token": token(filled)})

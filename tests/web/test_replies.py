@@ -73,7 +73,7 @@ def test_a_number_is_put_on_the_list_and_taken_off_with_a_reason(operator: Pages
     page = operator.post("/replies/opt-outs/add", status=422, phone="12", note="")
     assert "无法识别为手机号" in page.said()
     page = operator.post("/replies/opt-outs/add", phone="138 0013 8000", note="热线")
-    assert page.rows()[0][:2] == ["138****8000", "手工添加"]
+    assert page.rows()[0][:3] == ["138****8000", "所有短信", "手工添加"]
     assert "已在名单中" in operator.post("/replies/opt-outs/add", phone="13800138000").said()
     number_id = opt_outs.find_page()[0].id
     operator.get(f"/replies/opt-outs/{number_id}/remove")
@@ -150,3 +150,38 @@ def test_a_viewer_sees_what_waits_but_decides_nothing(client: Pages, arrived: Ar
     url = viewer.get("/replies/waiting").select_one("td a")
     assert url is None
     viewer.get("/replies/waiting/1", 403)
+
+
+def test_a_person_says_what_a_number_refuses(operator: Pages) -> None:
+    builders.template(builders.channel().id)
+    added = operator.post(
+        "/replies/opt-outs/add", phone="13800138000", note="", scope="signature", signatures="青禾商城"
+    )
+    assert "不会再收到其拒收的短信" in added.said()
+    assert added.rows()[0][1] == "某个签名的短信 【青禾商城】"
+    address = f"/replies/opt-outs/{opt_outs.find_page()[0].id}/change"
+    page = operator.get(address)
+    assert page.value("[name=scope][checked]") == "signature"
+    assert page.value("[name=signatures][checked]") == "青禾商城"
+    assert "请写明更改范围的原因" in operator.post(address, status=422, scope="marketing", reason="").said()
+    assert "请选择被拒收的签名" in operator.post(address, status=422, scope="signature", reason="电话").said()
+    page = operator.post(address, scope="marketing", reason="电话")
+    assert page.rows()[0][1] == "营销短信"
+
+
+def test_replies_that_look_like_refusals_are_told_and_decided(operator: Pages, arrived: Arrived) -> None:
+    assert operator.get("/replies/suspected").select(".empty-state")
+    arrived("别再发了", "烦死了", phone="")
+    page = operator.get("/replies/")
+    assert "有 2 条上行短信像是拒收" in page.said()
+    page = operator.get("/replies/suspected")
+    assert [row[1] for row in page.rows()] == ["烦死了", "别再发了"]
+    ids = [str(box["value"]) for box in page.select("input[name=id]")]
+    assert "请至少选择一条" in operator.post("/replies/suspected", do="everything").said()
+    assert "已处理 1 条" in operator.post("/replies/suspected", id=ids[0], do="marketing").said()
+    assert "已处理 1 条" in operator.post("/replies/suspected", id=ids[1], do="harmless").said()
+    page = operator.get("/replies/suspected", show="decided")
+    assert [row[4].split()[0] for row in page.rows()] == ["退订", "不是拒收"]
+    assert "决定已撤销" in operator.post(f"/replies/suspected/{ids[0]}/undo").said()
+    assert opt_outs.find_page() == []
+    assert [row[1] for row in operator.get("/replies/suspected").rows()] == ["烦死了"]

@@ -7,6 +7,7 @@ import datetime as dt
 import io
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
@@ -77,7 +78,8 @@ def test_every_column_of_the_funnel_adds_up_by_eye(client: Pages) -> None:
 @pytest.mark.parametrize("name", sorted(GROUPS))
 def test_each_group_can_be_looked_at(client: Pages, name: str) -> None:
     campaign = ledgers.campaign()
-    ledgers.run(campaign, left={ExclusionReason.NO_NUMBER: 2})
+    every_state = (*ledgers.EVERY_STATE, (Status.EXPIRED, "", "", 1))
+    ledgers.run(campaign, lots=every_state, left={ExclusionReason.NO_NUMBER: 2})
 
     page = client.as_("viewer").get(f"/campaigns/{campaign.id}/effect", group=name)
 
@@ -269,7 +271,9 @@ def test_an_export_has_everybody_masked_for_an_operator_and_leaves_a_line(client
     text = answer.get_data(as_text=True)
     rows = rows_of(text.removeprefix("\ufeff"))
     assert text.startswith("\ufeff")
-    assert answer.headers["Content-Disposition"].startswith("attachment")
+    disposition = answer.headers["Content-Disposition"]
+    assert disposition.startswith("attachment")
+    assert unquote(disposition.partition("UTF-8''")[2]).startswith(f"{campaign.name}-")
     assert len(rows) == 1 + TARGET
     assert rows[1][:4] == [rows[1][0], f"138****{number[-4:]}", "Delivered", ""]
     assert rows[1][0] == f"m-138****{number[-4:]}"

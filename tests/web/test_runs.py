@@ -57,7 +57,7 @@ def test_an_ended_run_has_cancelled_what_had_not_left(client: Pages) -> None:
     assert "2 went out, 5 were cancelled." in page.texts(".state")[0]
 
 
-def test_an_operator_accepts_the_audience_that_was_shown(client: Pages) -> None:
+def test_an_approver_accepts_the_audience_that_was_shown(client: Pages) -> None:
     # Given a run that is held because 300 premium numbers joined after the review
     audience = {"target": 350, "planned": 350, "prefixes": {"+86138": 50, "+979": 300}}
     groups = [[True, True, "b", 300], [False, False, "", 50]]
@@ -65,13 +65,13 @@ def test_an_operator_accepts_the_audience_that_was_shown(client: Pages) -> None:
     campaign = ledgers.campaign()
     held: dict[str, Any] = {"state": RunState.HELD, "hold_reason": HoldReason.AUDIENCE_GREW, "drift": grown}
     made = ledgers.run(campaign, [], {}, **held, started_at=None)
-    operator = client.as_("operator", "en")
+    approver = client.as_("approver", "en")
     address = f"/campaigns/{campaign.id}/runs/{made.id}/accept-audience"
 
-    report = operator.get(f"/campaigns/{campaign.id}/effect").get_text()
-    asked = operator.get(address)
-    outdated = operator.post(address, seen="another")
-    accepted = operator.post(address, seen=asked.value("input[name=seen]"))
+    report = approver.get(f"/campaigns/{campaign.id}/effect").get_text()
+    asked = approver.get(address)
+    outdated = approver.post(address, seen="another")
+    accepted = approver.post(address, seen=asked.value("input[name=seen]"))
 
     assert "50 messages were reviewed, now there are 350: 300 more" in report
     assert "+979" in asked.get_text()

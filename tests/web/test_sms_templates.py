@@ -29,8 +29,8 @@ def channel(app: Flask) -> ChannelRow:
 
 
 @pytest.fixture
-def operator(client: Pages) -> Pages:
-    return client.as_("operator")
+def approver(client: Pages) -> Pages:
+    return client.as_("approver")
 
 
 def fields(channel: ChannelRow, **given: str) -> dict[str, Any]:
@@ -44,109 +44,109 @@ def fields(channel: ChannelRow, **given: str) -> dict[str, Any]:
     return values | {"text": "您的订单${order}已发货。", "audit": "pending"} | given
 
 
-def test_a_text_is_typed_in_approved_and_then_found_in_the_list(operator: Pages, channel: ChannelRow) -> None:
-    assert operator.get("/templates/").select(".empty-state")
-    page = operator.post("/templates/new", **fields(channel))
+def test_a_text_is_typed_in_approved_and_then_found_in_the_list(approver: Pages, channel: ChannelRow) -> None:
+    assert approver.get("/templates/").select(".empty-state")
+    page = approver.post("/templates/new", **fields(channel))
     assert page.first("h1").text == "发货"
     made = sms_templates.find_page()[0]
     assert sms_templates.choices(channel.id) == []
     seen = page.value("input[name=seen]")
-    operator.post(f"/templates/{made.id}/approve", seen=seen)
+    approver.post(f"/templates/{made.id}/approve", seen=seen)
     assert len(sms_templates.choices(channel.id)) == 1
-    page = operator.get("/templates/", channel=channel.id, audit="approved", q="订单")
+    page = approver.get("/templates/", channel=channel.id, audit="approved", q="订单")
     assert "SMS_1" in page.rows()[0][0]
     assert "您的订单${order}已发货。" in page.rows()[0][1]
 
 
-def test_wrong_words_come_back_with_what_to_do_and_what_was_typed(operator: Pages, channel: ChannelRow) -> None:
-    page = operator.post("/templates/new", status=422, **fields(channel, text="您好${a}${b}", name=""))
+def test_wrong_words_come_back_with_what_to_do_and_what_was_typed(approver: Pages, channel: ChannelRow) -> None:
+    page = approver.post("/templates/new", status=422, **fields(channel, text="您好${a}${b}", name=""))
     assert "${a} 与 ${b} 相连" in page.said()
     assert page.first("textarea").text.strip() == "您好${a}${b}"
     assert sms_templates.find_page() == []
 
 
-def test_check_shows_the_preview_and_saves_nothing(operator: Pages, channel: ChannelRow) -> None:
-    page = operator.post("/templates/new", check="1", **fields(channel))
+def test_check_shows_the_preview_and_saves_nothing(approver: Pages, channel: ChannelRow) -> None:
+    page = approver.post("/templates/new", check="1", **fields(channel))
     assert page.first(".handset-bubble").text == "【青禾商城】您的订单${order}已发货。"
     assert page.texts(".handset mark") == ["${order}"]
     assert sms_templates.find_page() == []
 
 
-def test_the_preview_follows_the_typing(operator: Pages, channel: ChannelRow) -> None:
-    piece = operator.post("/templates/preview", htmx=True, text="中" * 66, signature="青禾", purpose="notification")
+def test_the_preview_follows_the_typing(approver: Pages, channel: ChannelRow) -> None:
+    piece = approver.post("/templates/preview", htmx=True, text="中" * 66, signature="青禾", purpose="notification")
     assert piece.select_one("#preview")
     assert piece.texts("dd") == ["70", "1", "1"]
-    piece = operator.post("/templates/preview", htmx=True, text="中" * 67, signature="青禾", purpose="marketing")
+    piece = approver.post("/templates/preview", htmx=True, text="中" * 67, signature="青禾", purpose="marketing")
     assert piece.texts("dd") == ["71", "2", "2"]
     assert "拒收请回复R" in piece.first(".preview-problems").text
 
 
 def test_a_signature_the_provider_does_not_list_is_told_while_the_text_is_typed(
-    operator: Pages, channel: ChannelRow
+    approver: Pages, channel: ChannelRow
 ) -> None:
     made = builders.template(channel.id)
     with writing() as session:
         store_signatures(session, channel.id, [{"name": "青禾", "audit": "approved", "audit_reason": ""}])
-    page = operator.post("/templates/new", check="1", **fields(channel))
+    page = approver.post("/templates/new", check="1", **fields(channel))
     assert "青禾商城" in page.first(".preview-problems").text
-    for_an_old_one = operator.get(f"/templates/{made.id}/edit").value("input[name=channel]")
+    for_an_old_one = approver.get(f"/templates/{made.id}/edit").value("input[name=channel]")
     for signature, is_warned in (("青禾商城", True), ("青禾", False)):
         typed: dict[str, Any] = {"text": "您好。", "signature": signature, "purpose": "notification"}
-        piece = operator.post("/templates/preview", htmx=True, channel=for_an_old_one, **typed)
+        piece = approver.post("/templates/preview", htmx=True, channel=for_an_old_one, **typed)
         assert bool(piece.select(".preview-problems")) is is_warned
 
 
-def test_changed_words_are_said_to_wait_for_approval(operator: Pages, channel: ChannelRow) -> None:
+def test_changed_words_are_said_to_wait_for_approval(approver: Pages, channel: ChannelRow) -> None:
     made = builders.template(channel.id, text="您好。")
-    page = operator.get(f"/templates/{made.id}/edit")
+    page = approver.get(f"/templates/{made.id}/edit")
     assert "需重新审核" in page.said()
     seen = page.value("input[name=seen]")
-    page = operator.post(f"/templates/{made.id}/edit", **fields(channel, text="您好！", code=made.code, seen=seen))
+    page = approver.post(f"/templates/{made.id}/edit", **fields(channel, text="您好！", code=made.code, seen=seen))
     assert "需重新审核" in page.said()
     assert sms_templates.get(made.id).audit == "pending"
-    page = operator.post(
+    page = approver.post(
         f"/templates/{made.id}/edit", status=422, **fields(channel, text="再改", code=made.code, seen=seen)
     )
     assert sms_templates.get(made.id).text == "您好！"
 
 
-def test_a_refusal_needs_a_reason_and_shows_it(operator: Pages, channel: ChannelRow) -> None:
+def test_a_refusal_needs_a_reason_and_shows_it(approver: Pages, channel: ChannelRow) -> None:
     made = builders.template(channel.id, audit="pending")
-    seen = operator.get(f"/templates/{made.id}").value("input[name=seen]")
-    page = operator.post(f"/templates/{made.id}/refuse", status=422, seen=seen, reason="")
+    seen = approver.get(f"/templates/{made.id}").value("input[name=seen]")
+    page = approver.post(f"/templates/{made.id}/refuse", status=422, seen=seen, reason="")
     assert "请填写服务商给出的原因" in page.said()
-    page = operator.post(f"/templates/{made.id}/refuse", seen=seen, reason="签名未报备")
+    page = approver.post(f"/templates/{made.id}/refuse", seen=seen, reason="签名未报备")
     assert "签名未报备" in page.text
-    assert "审核不通过" in operator.get("/templates/").rows()[0][4]
-    operator.post(f"/templates/{made.id}/approve", status=422, seen=seen)
+    assert "审核不通过" in approver.get("/templates/").rows()[0][4]
+    approver.post(f"/templates/{made.id}/approve", status=422, seen=seen)
     assert sms_templates.get(made.id).audit == Audit.REFUSED
 
 
 def test_a_template_is_deleted_after_a_question_unless_a_campaign_needs_it(
-    operator: Pages, channel: ChannelRow
+    approver: Pages, channel: ChannelRow
 ) -> None:
     template_id = builders.template(channel.id, name="发货").id
     draft = builders.campaign(channel_id=channel.id, template_id=template_id, name="双十一")
-    assert "发货" in operator.get(f"/templates/{template_id}/delete").text
-    page = operator.post(f"/templates/{template_id}/delete", status=422)
+    assert "发货" in approver.get(f"/templates/{template_id}/delete").text
+    page = approver.post(f"/templates/{template_id}/delete", status=422)
     assert "双十一" in page.said()
-    assert "双十一" in operator.get(f"/templates/{template_id}").text
+    assert "双十一" in approver.get(f"/templates/{template_id}").text
     draft.status = "stopped"
-    operator.post(f"/templates/{template_id}/delete")
-    operator.get(f"/templates/{template_id}", status=404)
+    approver.post(f"/templates/{template_id}/delete")
+    approver.get(f"/templates/{template_id}", status=404)
 
 
-def test_a_file_is_tried_before_it_is_imported(operator: Pages, channel: ChannelRow) -> None:
-    operator.get("/templates/import")
-    page = operator.post("/templates/import", channel=channel.id, file=(io.BytesIO(CSV.encode("gbk")), "模板.csv"))
+def test_a_file_is_tried_before_it_is_imported(approver: Pages, channel: ChannelRow) -> None:
+    approver.get("/templates/import")
+    page = approver.post("/templates/import", channel=channel.id, file=(io.BytesIO(CSV.encode("gbk")), "模板.csv"))
     address = page.response.request.path
     assert [(row[0], row[2]) for row in page.rows()] == [("2", "新增"), ("3", "未导入")]
     assert "相连" in page.rows()[1][4]
     assert sms_templates.find_page() == []
-    page = operator.post(address)
+    page = approver.post(address)
     assert "新增 1" in page.said()
     assert [row.code for row in sms_templates.find_page()] == ["SMS_1"]
-    operator.get(address, status=404)
+    approver.get(address, status=404)
 
 
 @pytest.mark.parametrize(
@@ -159,18 +159,18 @@ def test_a_file_is_tried_before_it_is_imported(operator: Pages, channel: Channel
     ],
 )
 def test_a_file_that_cannot_be_used_says_what_to_do(
-    operator: Pages, channel: ChannelRow, name: str, content: bytes, sentence: str
+    approver: Pages, channel: ChannelRow, name: str, content: bytes, sentence: str
 ) -> None:
-    page = operator.post("/templates/import", status=422, channel=channel.id, file=(io.BytesIO(content), name))
+    page = approver.post("/templates/import", status=422, channel=channel.id, file=(io.BytesIO(content), name))
     assert sentence in page.said()
 
 
-def test_older_templates_are_a_page_away(operator: Pages, channel: ChannelRow) -> None:
+def test_older_templates_are_a_page_away(approver: Pages, channel: ChannelRow) -> None:
     made = [builders.template(channel.id) for _ in range(51)]
-    page = operator.get("/templates/")
+    page = approver.get("/templates/")
     assert len(page.rows()) == 50
     older = page.value("a[rel=next]", "href")
-    assert made[0].code in operator.get(older, htmx=True).text
+    assert made[0].code in approver.get(older, htmx=True).text
 
 
 def test_a_viewer_reads_and_changes_nothing(client: Pages, channel: ChannelRow) -> None:
@@ -182,9 +182,9 @@ def test_a_viewer_reads_and_changes_nothing(client: Pages, channel: ChannelRow) 
     viewer.post(f"/templates/{made.id}/approve", status=403)
 
 
-def test_without_a_channel_the_pages_say_so(operator: Pages) -> None:
-    assert operator.get("/templates/new").select(".empty-state")
-    assert operator.get("/templates/import").select(".empty-state")
+def test_without_a_channel_the_pages_say_so(approver: Pages) -> None:
+    assert approver.get("/templates/new").select(".empty-state")
+    assert approver.get("/templates/import").select(".empty-state")
 
 
 LISTED = """T1 | approved | | 【青禾商城】您的订单{1}已发货。
@@ -193,7 +193,7 @@ T2 | refused: 内容含违禁词 | notification | 【青禾商城】恭喜中奖
 
 def test_a_sync_says_what_changed_and_the_page_shows_when_it_was(client: Pages) -> None:
     channel = builders.channel(name="模拟", settings={"templates": LISTED})
-    page = client.as_("operator", "en").post("/templates/sync", channel=channel.id)
+    page = client.as_("approver", "en").post("/templates/sync", channel=channel.id)
     assert "模拟 was compared: 2 added, 0 changed, 0 withdrawn, 0 as they were." in page.said()
     assert "T2 · T2 · added · Not approved · 内容含违禁词" in page.said()
     assert "was last compared with the provider on" in " ".join(page.texts("main"))
@@ -206,9 +206,9 @@ def test_a_sync_that_fails_is_told_and_stays_on_the_page(client: Pages, monkeypa
 
     monkeypatch.setattr(Simulator, "list_templates", fails)
     builders.channel(name="模拟", settings={"templates": LISTED})
-    operator = client.as_("operator", "en")
-    operator.post("/templates/sync")
-    page = operator.get("/templates/")
+    approver = client.as_("approver", "en")
+    approver.post("/templates/sync")
+    page = approver.get("/templates/")
     assert "模拟 could not be compared." in " ".join(page.texts("main"))
     assert "AuthFailure" in " ".join(page.texts("main"))
 
@@ -216,9 +216,9 @@ def test_a_sync_that_fails_is_told_and_stays_on_the_page(client: Pages, monkeypa
 def test_a_person_says_what_a_text_is_for(client: Pages) -> None:
     channel = builders.channel()
     template = builders.template(channel.id, purpose="unsaid")
-    operator = client.as_("operator", "en")
-    assert "What is this text for?" in " ".join(operator.get(f"/templates/{template.id}").texts("main"))
-    operator.post(f"/templates/{template.id}/purpose", seen=template.mark, purpose="notification")
+    approver = client.as_("approver", "en")
+    assert "What is this text for?" in " ".join(approver.get(f"/templates/{template.id}").texts("main"))
+    approver.post(f"/templates/{template.id}/purpose", seen=template.mark, purpose="notification")
     current_session().refresh(template)
     assert template.purpose == "notification"
 
@@ -226,15 +226,15 @@ def test_a_person_says_what_a_text_is_for(client: Pages) -> None:
 def test_an_approval_nobody_compared_for_long_is_pointed_out_and_compared_from_the_list(client: Pages) -> None:
     channel = builders.channel()
     template = builders.template(channel.id, name="旧模板")
-    operator = client.as_("operator", "en")
-    page = operator.get("/templates/?unchecked=1")
+    approver = client.as_("approver", "en")
+    page = approver.get("/templates/?unchecked=1")
     assert "not compared for" in " ".join(page.texts("main"))
-    operator.post(f"/templates/{template.id}/approve", seen=template.mark, back="list")
-    assert "旧模板" not in " ".join(operator.get("/templates/?unchecked=1").texts("main"))
+    approver.post(f"/templates/{template.id}/approve", seen=template.mark, back="list")
+    assert "旧模板" not in " ".join(approver.get("/templates/?unchecked=1").texts("main"))
 
 
 def test_a_withdrawn_template_is_called_so_in_its_tab_and_its_badge(client: Pages) -> None:
     builders.template(builders.channel().id, audit="withdrawn")
-    page = client.as_("operator", "en").get("/templates/?audit=withdrawn")
+    page = client.as_("approver", "en").get("/templates/?audit=withdrawn")
     assert "Withdrawn by the provider 1" in " ".join(page.texts("main nav, main [role=tablist], main"))
     assert any("Withdrawn by the provider" in badge for badge in page.texts("td"))

@@ -29,14 +29,17 @@ from smsapp.channels._shared_settings import ACCOUNT, EXTENSION, TIMEOUT, addres
 from smsapp.channels._signed_ref import sign_ref
 from smsapp.channels.aliyun.codes import ERROR_CODE_PREFIXES, ERROR_CODES
 from smsapp.channels.aliyun.receipts import is_about, read_pushed, read_queried
+from smsapp.channels.aliyun.registrations import read_registrations
 from smsapp.channels.aliyun.signing import authorization, joined
 from smsapp.channels.aliyun.templates import read_signature, read_template
 from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, ChannelError
 from smsapp.channels.http import HttpAnswer, HttpClient, retry_after
 from smsapp.channels.types import (
     Acknowledgement,
     Callback,
     OutboundMessage,
+    ProviderRegistration,
     ProviderSignature,
     ProviderTemplate,
     Receipt,
@@ -68,6 +71,8 @@ class Aliyun(Channel):
     longest_value = 35
     receipts_by_provider_ref = True
     lists_templates = True
+    lists_registrations = True
+    takes_mobile_contacts = False
     can_query_status = True
     lists_signatures = True
     needs_template = True
@@ -189,6 +194,23 @@ class Aliyun(Channel):
     async def list_signatures(self, http: HttpClient) -> list[ProviderSignature]:
         """Return all signatures, fifty to a page."""
         return [read_signature(item) for item in await self._all_pages("QuerySmsSignList", "SmsSignList", http)]
+
+    async def list_registrations(self, http: HttpClient, signatures: Sequence[str]) -> list[ProviderRegistration]:
+        """Ask for one signature after the other; one that the account does not have is passed over."""
+        registrations: list[ProviderRegistration] = []
+        refusal: ChannelError | None = None
+        answered = False
+        for name in signatures:
+            try:
+                fields = _expect_ok(await self._call("GetSmsSign", {"SignName": name}, {}, http))
+            except AccountError as error:
+                refusal = error
+                continue
+            answered = True
+            registrations += read_registrations(name, fields)
+        if refusal is not None and not answered:
+            raise refusal
+        return registrations
 
     async def _all_pages(self, action: str, name: str, http: HttpClient) -> list[Any]:
         """Return the items of all pages."""

@@ -32,7 +32,7 @@ SIGNED: dict[str, tuple[str, ...]] = {
     UNSUBSCRIPTION: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 }
 HASHES: dict[str, hashes.HashAlgorithm] = {
-    "1": hashes.SHA1(),  # noqa: S303 - what version 1 is
+    "1": hashes.SHA1(),  # noqa: S303 # nosec B303 - what version 1 is
     "2": hashes.SHA256(),
 }
 TOPIC = re.compile(r"arn:(aws[a-z-]*):sns:([a-z0-9-]+):([0-9]{12}):([A-Za-z0-9_.-]{1,256})")

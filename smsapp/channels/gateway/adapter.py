@@ -7,7 +7,8 @@ one number or to several.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -56,7 +57,9 @@ FIXED = ("username", "password", "token", "sender")
 PER_REQUEST = ("to", "text", "unsigned_text", "text_hex", "signature", "template_code", "ref", "callback_url")
 TEXTS = ("text", "unsigned_text", "text_hex")
 PATHS = ("check_where", "balance_where", "accepted_where", "id_where", "code_where")
-PLACEHOLDERS = (*FIXED, *PER_REQUEST, "receipt_url")
+VALID_MINUTES = 24 * 60
+"""For how many minutes a message is valid whose campaign has no limit."""
+PLACEHOLDERS = (*FIXED, *PER_REQUEST, "receipt_url", "valid_minutes")
 
 
 class Gateway(Channel):
@@ -77,6 +80,8 @@ class Gateway(Channel):
         _l("Replies: have the gateway call this address with sender and text, under the names in the settings."),
         _l("Kannel: as get-url of an sms-service. Jasmin: as an HTTP connector with a route for incoming messages."),
     )
+
+    clock: Callable[[], float] = staticmethod(time.time)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -148,6 +153,8 @@ class Gateway(Channel):
             "signature": template.signature,
             "template_code": template.code,
         }
+        if "valid_minutes" in self._needed:
+            values["valid_minutes"] = str(self._valid_minutes(submission))
         if "receipt_url" in self._needed:
             values["receipt_url"] = self._receipt_address(values)
         if "unsigned_text" in self._needed:
@@ -155,6 +162,12 @@ class Gateway(Channel):
         if "text_hex" in self._needed:
             values["text_hex"] = first_message.text.encode("utf-16-be", "replace").hex()
         return values
+
+    def _valid_minutes(self, submission: SubmitRequest) -> int:
+        """Return the whole minutes for which the messages are valid."""
+        if submission.valid_until is None:
+            return VALID_MINUTES
+        return max(1, int((submission.valid_until.timestamp() - self.clock()) / 60))
 
     def _receipt_address(self, values: Mapping[str, str]) -> str:
         """Return the address for receipts, with everything but our own address encoded; "" without a callback_url."""

@@ -185,6 +185,7 @@ GUIDE = (
     GuideLine("{text}", _l("the whole text with its signature")),
     GuideLine("{unsigned_text}", _l("the text without its signature")),
     GuideLine("{text_hex}", _l("the whole text as hexadecimal UTF-16")),
+    GuideLine("{valid_minutes}", _l("whole minutes until the campaign's limit; 1440 without one")),
     GuideLine("{signature}", _l("the signature without brackets")),
     GuideLine("{template_code}", _l("the template's code at the provider")),
     GuideLine("{ref}", _l("our reference of the message, which receipts bring back")),

@@ -21,6 +21,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown
+from smsapp.channels.http import too_late
 from smsapp.channels.http.answers import HttpAnswer
 from smsapp.channels.http.guard import Guard, GuardedResolver, literal
 from smsapp.domain.outcome import Outcome
@@ -78,6 +79,7 @@ class _Request(aiohttp.ClientRequest):
         transport = conn.transport
         if transport is None or transport.is_closing() or _has_hung_up(transport):
             raise _HungUp
+        too_late.check()
         _attempt.get().may_have_left = True
         return await super().send(conn)
 
@@ -292,6 +294,10 @@ class HttpClient:
             response.close()
             raise
         return b"".join(pieces)
+
+    def check(self, url: str) -> None:
+        """Raise AccountError if this address can surely not be called over TLS; its name is not resolved here."""
+        self._checked_url(url, plain_http=False)
 
     def _checked_url(self, url: str, plain_http: bool) -> URL:
         """Return the URL that will be called; raises AccountError. Host names are checked when they are resolved."""

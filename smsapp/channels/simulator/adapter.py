@@ -8,6 +8,7 @@ the death of a worker, as they would at a real provider.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import hashlib
 import json
 import sqlite3
@@ -85,7 +86,9 @@ class Simulator(Channel):
         error = next(filter(None, errors), None)
         if error is None or isinstance(error, OutcomeUnknown):
             self._store(
-                line for message, scenario, draw in planned for line in self._lines(message, scenario, draw, now)
+                line
+                for message, scenario, draw in planned
+                for line in self._within(self._lines(message, scenario, draw, now), message, submission.valid_until)
             )
         if isinstance(error, OutcomeUnknown):
             with self._file() as file:
@@ -128,6 +131,11 @@ class Simulator(Channel):
         refs = json.dumps([pending.message.ref for pending in unconfirmed])
         rows = self._file().execute("SELECT ref FROM heard WHERE ref IN (SELECT value FROM json_each(?))", (refs,))
         return [Receipt(ReceiptStatus.ACCEPTED, ref) for (ref,) in rows]
+
+    def may_have_news(self) -> bool:
+        """Return whether a receipt or reply is due."""
+        due = self._file().execute("SELECT 1 FROM receipt WHERE due <= ? LIMIT 1", (self.clock(),))
+        return due.fetchone() is not None
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield the receipts and replies that are due, 1,000 per page; reading on deletes the page before."""
@@ -193,6 +201,16 @@ class Simulator(Channel):
         if text:
             lines.append((due + 1, _line(phone=message.phone, text=text)))
         return lines
+
+    def _within(
+        self, lines: list[tuple[float, str]], message: OutboundMessage, valid_until: dt.datetime | None
+    ) -> list[tuple[float, str]]:
+        """Return the lines as they are, or one receipt "expired" if they would come after the message's limit."""
+        limit = None if valid_until is None else valid_until.timestamp()
+        if limit is None or not lines or lines[0][0] <= limit:
+            return lines
+        expired = {"status": ReceiptStatus.UNDELIVERED, "outcome": Outcome.EXPIRED, "code": "SIM-EXPIRED"}
+        return [(limit, _line(ref=message.ref, phone=message.phone, **expired))]
 
     def _store(self, lines: Any) -> None:
         with self._file() as file:

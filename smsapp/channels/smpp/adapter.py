@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +20,7 @@ from smsapp.channels._error_codes import RequestRefused, Scope, refusal_error
 from smsapp.channels._numbers import e164, format_number
 from smsapp.channels.contract import Channel
 from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, NotSent
-from smsapp.channels.http import HttpClient
+from smsapp.channels.http import HttpClient, too_late
 from smsapp.channels.smpp.codes import bind_error, format_status, read_own_code, status_meaning
 from smsapp.channels.smpp.connection import channel_error, connect
 from smsapp.channels.smpp.protocol.deliveries import is_receipt, is_text, normalised_id, position_of
@@ -29,6 +31,7 @@ from smsapp.channels.smpp.protocol.pdu import (
     DeliverSm,
     Status,
     SubmitFields,
+    absolute_time,
     bind_body,
     read_deliver,
     submit_body,
@@ -88,7 +91,7 @@ class Smpp(Channel):
         self.max_concurrency = self._window * self._connections
         hours = values.whole("validity")
         self._receipt = values.whole("receipt")
-        fields = SubmitFields(
+        self._fields = SubmitFields(
             values["service_type"],
             values["source"],
             values.whole("source_ton"),
@@ -97,7 +100,8 @@ class Smpp(Channel):
             values.whole("destination_npi"),
             f"0000{hours // 24:02}{hours % 24:02}0000000R" if hours else "",
         )
-        self._head, self._middle = fields.head(), fields.middle()
+        self._head, self._middle = self._fields.head(), self._fields.middle()
+        self._validity = dt.timedelta(hours=hours) if hours else None
         self._splitter = TextSplitter(values["alphabet"], values["long_texts"])
         self._answer_base, self._receipt_base = BASES[values["ids"]]
         self._own = dict(read_own_code(line) for line in values["own_codes"].splitlines() if line.strip())
@@ -212,36 +216,41 @@ class Smpp(Channel):
         parts = self._splitter.parts(message.text)
         if len(parts) > MOST_PARTS:
             return SubmitResult(False, outcome=Outcome.CONTENT_REFUSED, code="too_long")
+        middle = self._middle_until(submission.valid_until)
         try:
             for part in parts[:-1]:
-                await self._submit(session, message, part, submission.template, first=part is parts[0], receipt=0)
-            ref = await self._submit(
-                session, message, parts[-1], submission.template, first=len(parts) == 1, receipt=self._receipt
-            )
+                body = self._body(message, part, middle, receipt=0)
+                await self._submit(session, message, body, submission.template, first=part is parts[0])
+            body = self._body(message, parts[-1], middle, receipt=self._receipt)
+            ref = await self._submit(session, message, body, submission.template, first=len(parts) == 1)
         except RequestRefused as refusal:
             return refusal.result
         except _PartLost as lost:
             return SubmitResult(False, code=lost.code, unconfirmed=True)
         return SubmitResult(True, ref)
 
-    async def _submit(
-        self,
-        session: Session,
-        message: OutboundMessage,
-        part: Part,
-        template: TemplateSnapshot,
-        *,
-        first: bool,
-        receipt: int,
-    ) -> str:
-        """Submit one part; return the provider's id of it. Every failure of a later part is `_PartLost`."""
-        body = submit_body(
-            self._head, self._number(message.phone), self._middle, part.esm_class, receipt, part.coding,
+    def _body(self, message: OutboundMessage, part: Part, middle: bytes, *, receipt: int) -> bytes:
+        return submit_body(
+            self._head, self._number(message.phone), middle, part.esm_class, receipt, part.coding,
             part.octets, part.extra,
         )  # fmt: skip
+
+    def _middle_until(self, valid_until: dt.datetime | None) -> bytes:
+        """Return the fields with the validity: the channel's own, or this moment if it is earlier."""
+        if valid_until is None:
+            return self._middle
+        now = dt.datetime.fromtimestamp(self.clock(), dt.UTC)
+        if self._validity is not None and now + self._validity <= valid_until:
+            return self._middle
+        return replace(self._fields, validity=absolute_time(valid_until)).middle()
+
+    async def _submit(
+        self, session: Session, message: OutboundMessage, body: bytes, template: TemplateSnapshot, *, first: bool
+    ) -> str:
+        """Submit one part; return the provider's id of it. Every failure of a later part is `_PartLost`."""
         for attempt in range(PART_TRIES):
             try:
-                answer = await session.submit(body)
+                answer = await session.submit(body, too_late.check if first else None)
             except SmppError as error:
                 if first:
                     raise channel_error(error) from None

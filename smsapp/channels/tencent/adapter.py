@@ -32,12 +32,14 @@ from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpAnswer, HttpClient, raise_for_status
 from smsapp.channels.tencent.codes import meaning_of
 from smsapp.channels.tencent.receipts import digits_of, read_items
+from smsapp.channels.tencent.registrations import read_registrations
 from smsapp.channels.tencent.signing import authorization
 from smsapp.channels.tencent.templates import read_signature, read_template
 from smsapp.channels.types import (
     Acknowledgement,
     Balance,
     Callback,
+    ProviderRegistration,
     ProviderSignature,
     ProviderTemplate,
     Receipt,
@@ -69,6 +71,7 @@ class Tencent(Channel):
     equal_texts_only = True
     receipts_by_provider_ref = True
     lists_templates = True
+    lists_registrations = True
     can_query_status = True
     lists_signatures = True
     needs_template = True
@@ -237,6 +240,11 @@ class Tencent(Channel):
         """Return all signatures, those for China and those for abroad."""
         items = await self._all_pages("DescribeSmsSignList", "DescribeSignListStatusSet", http)
         return [read_signature(item) for item in items]
+
+    async def list_registrations(self, http: HttpClient, signatures: Sequence[str]) -> list[ProviderRegistration]:
+        """Return what the list of signatures says: whether one may be used, for all carriers alike."""
+        items = await self._all_pages("DescribeSmsSignList", "DescribeSignListStatusSet", http)
+        return [registration for item in items for registration in read_registrations(item, signatures)]
 
     async def _all_pages(self, action: str, name: str, http: HttpClient) -> list[Any]:
         """Return the items of all pages, those for China and those for abroad."""

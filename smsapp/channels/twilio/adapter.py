@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -119,6 +120,8 @@ class Twilio(Channel):
         TIMEOUT,
     )
 
+    clock: Callable[[], float] = staticmethod(time.time)
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         values = self.values
@@ -127,7 +130,7 @@ class Twilio(Channel):
         self._authorization = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
         self._sender = values["sender"]
         self._url = values["url"].rstrip("/")
-        self._validity = str(values.whole("validity"))
+        self._validity = values.whole("validity")
         self._timeout = values.number("timeout")
         self.max_concurrency = values.whole("max_concurrency")
 
@@ -148,7 +151,7 @@ class Twilio(Channel):
             return [refusal.result]
 
     async def _send(self, message: OutboundMessage, submission: SubmitRequest, http: HttpClient) -> SubmitResult:
-        form = {"To": message.phone, "Body": message.text, "ValidityPeriod": self._validity}
+        form = {"To": message.phone, "Body": message.text, "ValidityPeriod": self._valid_for(submission)}
         form["MessagingServiceSid" if SERVICE.fullmatch(self._sender) else "From"] = self._sender
         callback_url = submission.callback_url
         if callback_url and (not is_local(callback_url) or is_local(self._url)):
@@ -166,6 +169,13 @@ class Twilio(Channel):
         meaning = classify_single(code, answer, ERROR_CODES)
         code = code or f"HTTP {answer.status}"
         raise refusal_error(code, meaning, submission.template, [message], retry_after(answer))
+
+    def _valid_for(self, submission: SubmitRequest) -> str:
+        """Return the seconds for which the message is valid: the channel's, or fewer if its campaign has a limit."""
+        if submission.valid_until is None:
+            return str(self._validity)
+        left = int(submission.valid_until.timestamp() - self.clock())
+        return str(max(1, min(self._validity, left)))
 
     async def _call(self, method: str, resource: str, http: HttpClient, body: bytes | None = None) -> HttpAnswer:
         headers = {"Authorization": self._authorization, "Accept": "application/json"}

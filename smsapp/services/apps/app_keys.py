@@ -9,8 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from smsapp.domain.contact import property_name
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.rejection import Unfit
+from smsapp.domain.rights import Right
 from smsapp.domain.trust import KeyKind, Rule
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps import app_keys
 from smsapp.store.apps.app_keys import AppKey
@@ -49,6 +51,7 @@ def create(name: str, kind: KeyKind, by: Actor, now: dt.datetime, properties: Co
 
     `properties` are the names that it may write; None = all. Raises Refusal.
     """
+    require(by, Right.KEYS_WRITE)
     row = AppKey(key=secrets.token_hex(16), kind=kind, active=True, created_at=now, rules={})
     with writing() as session:
         _describe(row, name, properties)
@@ -61,6 +64,7 @@ def change(
     key_id: int, name: str, properties: Collection[str] | None, rules: Mapping[str, Rule], by: Actor, now: dt.datetime
 ) -> AppKey:
     """Give a key another name, other properties that it may write, other rules; raise Refusal."""
+    require(by, Right.KEYS_WRITE)
     with writing() as session:
         row = key(key_id)
         _describe(row, name, properties)
@@ -90,10 +94,12 @@ def _property(raw: str) -> str:
 
 def switch(key_id: int, active: bool, by: Actor, now: dt.datetime) -> AppKey:
     """Enable or disable a key; records reported with a disabled key go to the error list."""
+    require(by, Right.KEYS_WRITE)
     with writing() as session:
         row = key(key_id)
         if row.active is not active:
             row.active = active
+            app_keys.note_switch(session, row)
             audit_log.log_action(session, by, "enable" if active else "disable", "app_key", row.name, now)
     return row
 
@@ -105,6 +111,7 @@ def names_of(row: AppKey) -> list[str]:
 
 def take_over(key_id: int, by: Actor, now: dt.datetime) -> None:
     """Take over the properties that a public key has added: they no longer count against its limit."""
+    require(by, Right.KEYS_WRITE)
     with writing() as session:
         row = key(key_id)
         public_names.mark_all_trusted(session, row.id)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from sqlalchemy.exc import OperationalError
 
 from smsapp.services.apps import profiles
+from smsapp.services.apps.profile_changes import ProfileConflict
 from smsapp.services.apps.profile_reading import Report
-from smsapp.services.apps.profiles import ProfileConflict
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.clock import Clock
 from smsapp.services.platform.collector import collector_off
@@ -37,11 +37,12 @@ TRIES = 5
 def keep_applying(clock: Clock, pause: Callable[[float], None] = time.sleep) -> None:
     """Apply what is stored and what comes while we look; return once nothing has come for a while, or after LONGEST.
 
-    Somebody else at it is left alone. If receipts wait for a worker, it is theirs after a moment.
+    If nothing is stored at first, return at once. Somebody else at it is left alone. If receipts wait for a worker, it
+    is theirs after a moment.
     """
     if not queue.claim_polling("apply_uploads"):
         return
-    begun = last = time.monotonic()
+    begun, last = time.monotonic(), float("-inf")
     try:
         while True:
             report = apply_some(clock())
@@ -61,8 +62,13 @@ def keep_applying(clock: Clock, pause: Callable[[float], None] = time.sleep) -> 
         queue.release_polling("apply_uploads")
     # Processes that believed us at work do not ring; what they have stored is found by the look below.
     pause(RING_SECONDS)
-    if uploads.waiting(1):
+    if uploads.is_waiting():
         queue.enqueue_unless_waiting(queue.UPLOADS, "apply_uploads")
+
+
+def has_work(_now: dt.datetime) -> bool:
+    """Return whether uploads wait to be applied."""
+    return uploads.is_waiting()
 
 
 def apply_waiting(now: dt.datetime) -> Report:

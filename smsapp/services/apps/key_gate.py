@@ -112,6 +112,11 @@ class KeyGate:
             self._proposed.append((NewProposal(xwho, row.id, name, (held or {}).get(name), new), asked))
         return outcome.apply
 
+    def proposed(self) -> Counter[tuple[str, str]]:
+        """Return how many proposals there are by (AppKey, property)."""
+        keys = {row.id: key for key, row in self._keys.items()}
+        return Counter((keys[row.app_key_id], row.name) for row, _ in self._proposed)
+
     def propose(self, session: Session, now: dt.datetime) -> None:
         """Enter the proposals, once the contacts are written."""
         without_room = {id(row) for row in proposals.add(session, [row for row, _ in self._proposed], now)}

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import itemgetter, ne
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy.orm import Session
 
 from smsapp.domain import trust
+from smsapp.domain.key_watch import NAME_PROPERTIES, Measure
+from smsapp.services.apps.key_record import KeyRecord
 from smsapp.services.apps.plain_sets import PlainSets
+from smsapp.store.apps.key_journal import Replaced
 from smsapp.store.contacts import contact_rows, contacts
 from smsapp.store.contacts.contact_rows import HeldRow, Row5
 from smsapp.store.db import as_json
@@ -28,11 +31,12 @@ def write(
     phones: Collection[str],
     region: str,
     now: dt.datetime,
+    record: KeyRecord,
 ) -> tuple[int, int]:
     """Write what is new or changed; return how many contacts should have been new, and how many were.
 
     `held` is what the contacts hold that exist, locked; `sources` the source of each AppKey's values; `phones` the
-    properties that hold phones.
+    properties that hold phones; `record` learns what each key brings and replaces.
     """
     traces = _Traces(sources)
     fresh: list[tuple[str, Mapping[str, Any], str]] = []
@@ -45,33 +49,85 @@ def write(
         elif values:
             fresh.append((xwho, values, traces.of_new(values, key_of[xwho])))
     for (key, names), people in groups.items():
-        ids, changed = _changed(traces, key, names, people)
-        contact_rows.overwrite_rows(session, ids, _rows(phones, changed, region), now)
+        change = _changed(traces, key, names, people)
+        rows = _rows(phones, change.people, region)
+        contact_rows.overwrite_rows(session, change.ids, rows, now)
+        if rows:
+            _record_change(record, key, names, change, rows, phones)
     fresh.sort(key=itemgetter(0))
-    return len(fresh), contact_rows.create_rows(session, _rows(phones, fresh, region), now)
+    rows = _rows(phones, fresh, region)
+    by_key: dict[str, list[int]] = {}
+    for place, (xwho, _, _) in enumerate(fresh):
+        by_key.setdefault(key_of[xwho], []).append(place)
+    for key, places in by_key.items():
+        record.numbers(key, [rows[place][2] for place in places])
+        record.names(key, [fresh[place][1] for place in places])
+    return len(fresh), contact_rows.create_rows(session, rows, now)
+
+
+class _Change(NamedTuple):
+    """What becomes of people of whom a key has reported the same properties; only those who are changed by it."""
+
+    ids: list[int]
+    """Numbers of their rows."""
+    people: list[tuple[str, Mapping[str, Any], str]]
+    """User id, properties and sources from now on."""
+    new: list[tuple[bool, ...]]
+    """Of each property whether its value is another one."""
+    before: list[list[Any]]
+    """For each property the values of all of them before, None where there was none."""
+    sources: list[str]
+    """Their sources before, as JSON."""
 
 
 def _changed(
     traces: _Traces, key: str, names: tuple[str, ...], people: Sequence[tuple[str, dict[str, Any], HeldRow]]
-) -> tuple[list[int], list[tuple[str, Mapping[str, Any], str]]]:
-    """Return the rows' numbers and what they hold from now on, of those people who do not hold all of it already.
+) -> _Change:
+    """Return what becomes of those people who do not hold all of it already.
 
     A key has reported values of these names of each of them (user id, values, what is held). What is held is changed.
     """
     befores = [held[0] for _, _, held in people]
     reported = [values for _, values, _ in people]
-    differing = [map(ne, [held.get(name) for held in befores], map(itemgetter(name), reported)) for name in names]
-    ids: list[int] = []
-    changed: list[tuple[str, Mapping[str, Any], str]] = []
+    columns = [[held.get(name) for held in befores] for name in names]
+    differing = [map(ne, column, map(itemgetter(name), reported)) for name, column in zip(names, columns, strict=True)]
+    change = _Change([], [], [], [], [])
+    places: list[int] = []
     after = traces.after
     news: Iterable[tuple[bool, ...]] = zip(*differing, strict=True) if names else repeat(())
-    for (xwho, values, (properties, written, anonymous, id_)), new in zip(people, news, strict=False):
+    for place, ((xwho, values, (properties, written, anonymous, id_)), new) in enumerate(
+        zip(people, news, strict=False)
+    ):
         text, differs = after(written, key, names, new)
         if differs or anonymous or True in new:
             properties.update(values)
-            ids.append(id_)
-            changed.append((xwho, properties, text))
-    return ids, changed
+            change.ids.append(id_)
+            change.people.append((xwho, properties, text))
+            change.new.append(new)
+            change.sources.append(written)
+            places.append(place)
+    change.before.extend([[column[place] for place in places] for column in columns])
+    return change
+
+
+def _record_change(
+    record: KeyRecord,
+    key: str,
+    names: tuple[str, ...],
+    change: _Change,
+    rows: Sequence[Row5],
+    phones: Collection[str],
+) -> None:
+    """Tell what a key has changed, and what was there before."""
+    columns = list(zip(*change.new, strict=True))
+    for name, new in zip(names, columns, strict=True):
+        record.count(key, Measure.CHANGED, name, sum(new))
+        if name in phones:
+            record.numbers(key, [row[2] for row, is_new in zip(rows, new, strict=True) if is_new])
+        if name in NAME_PROPERTIES:
+            values = [{name: held[name]} for (_, held, _), is_new in zip(change.people, new, strict=True) if is_new]
+            record.names(key, values)
+    record.replaced(key, Replaced([xwho for xwho, _, _ in change.people], names, change.before, change.sources))
 
 
 def new_contacts(plain: PlainSets, held: Collection[str]) -> Counter[str]:

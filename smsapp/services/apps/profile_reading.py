@@ -63,6 +63,8 @@ class Reading:
     """Operation, AppKey, record as it came."""
     fresh: dict[str, Type] = field(default_factory=dict)
     bad: list[Bad] = field(default_factory=list)
+    refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Refused records by AppKey and reason."""
     keys: set[str] = field(default_factory=set)
     gate: KeyGate = field(default_factory=lambda: KeyGate({}, {}))
     room: dict[str, int] = field(default_factory=dict)
@@ -161,6 +163,7 @@ def _without_full(asked: Operation, full: Collection[str]) -> Operation:
 def refuse(read: Reading, record: dict[str, Any], unfit: Unfit, key: str) -> None:
     """Count a refused record, and keep it with the reason while there are not too many."""
     read.report.refused += 1
+    read.refusals[key, unfit.reason] += 1
     if len(read.bad) < MOST_KEPT:
         raw = record.get(BROKEN)
         read.bad.append(Bad(unfit.reason, str(raw) if raw is not None else as_json(record), unfit.facts, key))

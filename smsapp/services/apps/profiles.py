@@ -7,27 +7,27 @@ done in it.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from smsapp.domain import ark, trust
-from smsapp.domain.contact import Properties
-from smsapp.domain.profile_operation import Kind, Operation, applied, merged
+from smsapp.domain.key_watch import Measure
+from smsapp.domain.profile_operation import Kind, Operation, applied
 from smsapp.domain.rejection import Loss, Reason, Unfit
-from smsapp.services.apps import plain_set_rows, plain_sets, profile_reading, quotas
+from smsapp.services.apps import plain_set_rows, plain_sets, profile_changes, profile_reading, quotas
 from smsapp.services.apps.key_gate import KeyGate
+from smsapp.services.apps.key_record import KeyRecord
 from smsapp.services.apps.plain_sets import PlainSets
+from smsapp.services.apps.profile_changes import ProfileChange, ProfileConflict
 from smsapp.services.apps.profile_reading import Reading, Report
 from smsapp.store.apps import app_keys, uploads
 from smsapp.store.apps.app_keys import Bad
 from smsapp.store.apps.uploads import Upload
-from smsapp.store.contacts import contact_rows, contacts, property_catalogue, public_names
+from smsapp.store.contacts import consents, contact_rows, contacts, property_catalogue, public_names
 from smsapp.store.contacts.aliases import add_bindings, bindings, public_bindings
-from smsapp.store.contacts.contacts import Profile, StoredContact
 from smsapp.store.db import as_json, current_session, writing
 from smsapp.store.settings import settings
 
@@ -35,13 +35,8 @@ UP = "up"
 """Where a refused record came from: the upload protocol."""
 MOST_LOSSES = 20
 """So many of a record's lost properties are named."""
-NOBODY = StoredContact({})
 MORE = "more"
 """The reason of the one line that counts them."""
-
-
-class ProfileConflict(Exception):
-    """Somebody else has applied these uploads, or created one of their contacts, meanwhile: nothing was changed."""
 
 
 def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
@@ -82,17 +77,30 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
                 )
             )
         public_names.mark_trusted(session, read.gate.vouched)
-        if not _write_plain(session, read, now):
+        brought = KeyRecord()
+        if not _write_plain(session, read, now, brought):
             anew = profile_reading.read_records(records, read.types, KeyGate(rights, public_names.owners(session)))
             read = read.again(anew, plain=PlainSets())
-        if read.wanted:
-            _apply(session, read, now)
+        written = _apply(session, read, now, brought) if read.wanted else {}
+        _note_consents(session, read.plain.values, written, now)
         _report_losses(session, read, now)
         if read.keys:
             app_keys.touch_keys(session, read.keys, now)
+        _count(brought, read)
+        brought.write(session, {key.key: key.id for key in rights.values()}, now)
     created = read.report.created
     quotas.note_new_contacts({key.id: created[key.key] for key in rights.values() if key.key in created}, now)
     return read.report
+
+
+def _note_consents(
+    session: Session, plain: Mapping[str, Collection[str]], written: Mapping[str, Collection[str]], now: dt.datetime
+) -> None:
+    """Record what the declared property says of those people of whom it was written: {user id: properties}."""
+    declaration = consents.declared(session)
+    if declaration is not None:
+        people = {xwho for values in (plain, written) for xwho, names in values.items() if declaration.name in names}
+        consents.note_values(session, declaration, people, now)
 
 
 def put_aside(row: Upload, now: dt.datetime) -> Report:
@@ -103,26 +111,6 @@ def put_aside(row: Upload, now: dt.datetime) -> Report:
         raw = row.records.decode("utf-8", "replace")
         app_keys.add_bad_records(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
     return Report(refused=1)
-
-
-@dataclass
-class _Change:
-    """What becomes of the contacts of some records."""
-
-    before: Mapping[str, StoredContact]
-    held: dict[str, Properties]
-    written: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
-    """{user id: {property: source of what was written}}"""
-    registered: set[str] = field(default_factory=set)
-    """Ids about which something was reported that did not call the person anonymous."""
-    gone: dict[str, str] = field(default_factory=dict)
-    """{anonymous id: the contact that takes over what it held}"""
-
-    def note(self, xwho: str, asked: Operation, source: str) -> None:
-        """Note who writes the values of an operation, before it is carried out."""
-        held = self.held.get(xwho) if asked.kind is Kind.SET_ONCE else None
-        names = asked.values if not held else asked.values.keys() - held.keys()
-        self.written[xwho].update(dict.fromkeys(names, source))
 
 
 def _together(plain: PlainSets, read: Reading) -> Iterator[tuple[PlainSets, Collection[str]]]:
@@ -142,7 +130,20 @@ def _together(plain: PlainSets, read: Reading) -> Iterator[tuple[PlainSets, Coll
         yield PlainSets(some, plain.keys), some
 
 
-def _write_plain(session: Session, read: Reading, now: dt.datetime) -> bool:
+def _count(brought: KeyRecord, read: Reading) -> None:
+    """Count what is known of each key once everything is applied."""
+    for key, n in read.report.created.items():
+        brought.count(key, Measure.CREATED, "", n)
+    for (key, reason), n in read.refusals.items():
+        brought.count(key, Measure.REFUSED, reason, n)
+    for (key, name), n in read.gate.proposed().items():
+        brought.count(key, Measure.PROPOSED, name, n)
+    for asked, key, _ in read.wanted:
+        for loss in asked.losses:
+            brought.count(key, Measure.REFUSED, loss.reason)
+
+
+def _write_plain(session: Session, read: Reading, now: dt.datetime, brought: KeyRecord) -> bool:
     """Write what usual records set; return False, with nothing written, if it takes a look at each of them."""
     plain = read.plain
     if not plain.values:
@@ -157,7 +158,7 @@ def _write_plain(session: Session, read: Reading, now: dt.datetime) -> bool:
         new = plain_set_rows.new_contacts(some, held.keys())
         if any(n > read.room.get(key, n) for key, n in new.items()):
             return False
-        wanted, really = plain_set_rows.write(session, some, held, sources, phones, region, now)
+        wanted, really = plain_set_rows.write(session, some, held, sources, phones, region, now, brought)
         if really < wanted:
             raise ProfileConflict
         created.update(new)
@@ -168,8 +169,11 @@ def _write_plain(session: Session, read: Reading, now: dt.datetime) -> bool:
     return True
 
 
-def _apply(session: Session, read: Reading, now: dt.datetime) -> None:
-    """Carry out the operations in order on what the contacts hold, then write each changed contact once."""
+def _apply(session: Session, read: Reading, now: dt.datetime, brought: KeyRecord) -> Mapping[str, Collection[str]]:
+    """Carry out the operations in order on what the contacts hold, then write each changed contact once.
+
+    Return {user id: properties that were written}.
+    """
     gate = read.gate
     aliases = [asked for asked, _, _ in read.wanted if asked.kind is Kind.ALIAS]
     ids = {asked.xwho for asked, _, _ in read.wanted} | {asked.original_id for asked in aliases}
@@ -180,9 +184,13 @@ def _apply(session: Session, read: Reading, now: dt.datetime) -> None:
     if aliases:
         allowed = gate.aliases([(asked, key) for asked, key, _ in read.wanted], known, before)
         fresh = _bind(session, allowed, known, public, now)
-    change = _Change(before, {xwho: contact.properties for xwho, contact in before.items()})
-    held = change.held
     sources = {key: gate.source(key, now) for key in read.keys}
+    change = ProfileChange(
+        before,
+        {xwho: contact.properties for xwho, contact in before.items()},
+        {source: key for key, source in sources.items()},
+    )
+    held = change.held
     free = {key: gate.is_free(key) for key in read.keys}
     for asked, key, record in read.wanted:
         if not asked.is_stored:
@@ -206,16 +214,12 @@ def _apply(session: Session, read: Reading, now: dt.datetime) -> None:
         anonymous = through.original_id
         if anonymous and anonymous not in known and fresh.get(anonymous) == asked.xwho:
             known[anonymous] = xwho
-            after = _take_over(change, anonymous, xwho, after)
-        if after and through.kind is not Kind.DELETE:
-            held[xwho] = after
-        else:
-            # Nothing is known of this person (any more): there is no empty contact.
-            held.pop(xwho, None)
-            if properties is not None and through.kind is not Kind.DELETE:
-                held[xwho] = after
-    _write(session, change, now)
+            brought.bound(key, [anonymous])
+            after = change.take_over(anonymous, xwho, after, sources[key])
+        change.keep(xwho, through.kind, after, sources[key])
+    profile_changes.write(session, change, now, brought)
     gate.propose(session, now)
+    return change.written
 
 
 def _may_create(read: Reading, key: str) -> bool:
@@ -226,16 +230,6 @@ def _may_create(read: Reading, key: str) -> bool:
     read.room[key] = room - 1
     read.report.created[key] += 1
     return True
-
-
-def _take_over(change: _Change, anonymous: str, xwho: str, after: Properties) -> Properties:
-    """Return what a person holds who was known under an anonymous id; the values keep their sources."""
-    change.gone[anonymous] = xwho
-    theirs = change.held.pop(anonymous, {})
-    traces = {**change.before.get(anonymous, NOBODY).sources, **change.written.pop(anonymous, {})}
-    taken = theirs.keys() - after.keys()
-    change.written[xwho].update({name: traces[name] for name in taken if name in traces})
-    return merged(after, theirs)
 
 
 def _bind(
@@ -262,30 +256,6 @@ def _bind(
     add_bindings(session, wanted, public, now)
     really = bindings(session, wanted)
     return {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
-
-
-def _write(session: Session, change: _Change, now: dt.datetime) -> None:
-    """Write the contacts that are new or changed, and remove those of which nothing is left."""
-    names, region = property_catalogue.phone_properties(session), settings().DEFAULT_REGION
-    before, profiles = change.before, []
-    for xwho, properties in change.held.items():
-        contact = before.get(xwho, NOBODY)
-        written = change.written.get(xwho)
-        sources = trust.traced(contact.sources, written, contact.properties, properties) if written else contact.sources
-        anonymous = contact.anonymous and xwho not in change.registered
-        if properties != contact.properties or sources != contact.sources or anonymous is not contact.anonymous:
-            sources = {name: text for name, text in sources.items() if name in properties}
-            numbers = contacts.phones_of(properties, names, region)
-            profiles.append(Profile(xwho, properties, numbers, sources, anonymous))
-    fresh = [profile for profile in profiles if profile.xwho not in before and profile.xwho not in change.gone]
-    if contacts.create(session, fresh, now) < len(fresh):
-        raise ProfileConflict
-    changed = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
-    contacts.replace(session, changed, now)
-    contacts.absorb(session, change.gone)
-    # An id that was bound by a public key and reported as registered since is a contact of its own.
-    contacts.create(session, [profile for profile in profiles if profile.xwho in change.gone], now)
-    contacts.remove(session, before.keys() - change.held.keys() - change.gone.keys())
 
 
 def _report_losses(session: Session, read: Reading, now: dt.datetime) -> None:

@@ -11,7 +11,7 @@ import datetime as dt
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -184,6 +184,12 @@ def usage(key_id: int, kind: KeyKind, now: dt.datetime) -> list[Usage]:
     except queue.QueueDown:
         return []
     return [Usage(measure, n, limit) for (measure, limit), n in zip(limits.items(), used, strict=True)]
+
+
+def used_today(key_ids: Sequence[int], measure: Measure, now: dt.datetime) -> dict[int, int]:
+    """Return how much of a measure that is counted by day these keys have used. Raises queue.QueueDown."""
+    used = quotas.read([_counter(key_id, measure, now)[0] for key_id in key_ids]) if key_ids else []
+    return dict(zip(key_ids, used, strict=True))
 
 
 def _counter(key_id: int, measure: Measure, now: dt.datetime) -> tuple[str, int]:

@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,8 @@ from smsapp.domain import ark
 from smsapp.domain.profile_operation import KINDS, MAX_EVENT
 from smsapp.domain.quota import Measure
 from smsapp.domain.rejection import Reason
-from smsapp.services.apps import applying
+from smsapp.domain.upload_signature import SignatureFault, UploadSignature
+from smsapp.services.apps import applying, key_secrets
 from smsapp.services.apps.profile_reading import BROKEN
 from smsapp.services.apps.quotas import Meter
 from smsapp.services.platform.group_commit import GroupCommit
@@ -61,6 +62,15 @@ class Answer:
 
 TAKEN = Answer()
 STRANGER = Answer(400, "The AppKey (appid) is unknown or disabled.")
+UNSIGNED = Answer(401, "This AppKey takes signed uploads only.", 401)
+UNVERIFIED = {
+    SignatureFault.MALFORMED: "X-Up-Timestamp or X-Up-Nonce cannot be read.",
+    SignatureFault.UNKNOWN_KEY: "The AppKey of the signature is unknown or disabled, or has no secret.",
+    SignatureFault.WRONG: "The signature is wrong.",
+    SignatureFault.STALE: "The signature is not of this moment. Set the clock and sign anew.",
+    SignatureFault.REPLAYED: "This signature was used before. Sign each request anew.",
+}
+UNCHECKED = Answer(503, "Signatures cannot be checked now. Try again.", 503, 5)
 BUSY = Answer(503, "Too many large requests at once. Try again.", 503, 1)
 
 
@@ -70,6 +80,8 @@ class _Door:
 
     commit: GroupCommit[_Accepted]
     keys: Mapping[str, KeyRights] = field(default_factory=dict)
+    signed_only: frozenset[str] = frozenset()
+    """Those of them that take signed uploads only."""
     keys_at: float = float("-inf")
     counted: Counter[str] = field(default_factory=Counter)
     counted_at: float = float("-inf")
@@ -94,7 +106,7 @@ def largest_body() -> int:
     return settings().UP_MAX_MB * 2**20
 
 
-def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
+def take(body: bytes, appid: str, now: dt.datetime, signature: UploadSignature | None = None) -> Answer:
     """Take the body of one upload; when this returns `TAKEN`, what is worth keeping is stored.
 
     `appid` is the AppKey of the address; it counts for records that name none. Raises ark.Unreadable for a body that
@@ -102,6 +114,15 @@ def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
     """
     door = _door()
     keys = _keys(door)
+    unsigned = door.signed_only
+    if signature is not None:
+        try:
+            fault = key_secrets.fault(signature, body, keys.get(signature.key), now)
+        except queue.QueueDown:
+            return UNCHECKED
+        if fault is not None:
+            return Answer(401, UNVERIFIED[fault], 401)
+        unsigned -= {signature.key}
     named = keys.get(appid)
 
     def begin(piece: bytearray) -> None:
@@ -120,7 +141,7 @@ def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
                 _count(door, Counter({Reason.BAD_APPID: 1}), now)
                 return STRANGER
             records, broken = ark.records(plain)
-            accepted, counted, as_it_came = _sorted_out(records, broken, appid, named, keys)
+            accepted, counted, as_it_came = _sorted_out(records, broken, appid, named, keys, unsigned)
             for key, n in Counter([record["appid"] for record in accepted]).items():
                 size = len(plain) * n // (len(records) + len(broken))
                 _ask_quota(door, keys[key], {Measure.RECORDS: n, Measure.BYTES: size}, now)
@@ -131,6 +152,8 @@ def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
                 _count(door, counted, now)
     except _Refused as refused:
         return _told_later(door, refused.answer)
+    if records and counted[Reason.UNSIGNED] == len(records):
+        return UNSIGNED
     return STRANGER if records and counted[Reason.BAD_APPID] == len(records) else TAKEN
 
 
@@ -185,11 +208,16 @@ class _Refused(Exception):
 
 
 def _sorted_out(
-    records: Sequence[Any], broken: Sequence[str], appid: str, named: KeyRights, keys: Mapping[str, KeyRights]
+    records: Sequence[Any],
+    broken: Sequence[str],
+    appid: str,
+    named: KeyRights,
+    keys: Mapping[str, KeyRights],
+    unsigned: Set[str],
 ) -> tuple[list[dict[str, Any]], Counter[str], bool]:
     """Return the records that are worth keeping, each with its key, the number of the others by reason, and
     whether the body holds the former as they are and nothing else."""
-    if not broken and _are_worth_keeping(records, keys):
+    if not broken and _are_worth_keeping(records, keys.keys() - unsigned if unsigned else keys.keys()):
         return list(records), Counter(), True
     accepted: list[dict[str, Any]] = []
     as_it_came = not broken
@@ -206,21 +234,27 @@ def _sorted_out(
         if key not in keys:
             counted[Reason.BAD_APPID] += 1
             continue
+        if key in unsigned:
+            counted[Reason.UNSIGNED] += 1
+            continue
         what = record.get("xwhat")
         if isinstance(what, str) and what not in KINDS and 0 < len(what) <= MAX_EVENT:
             continue  # An event that is no profile operation.
         accepted.append(record)
     as_it_came = as_it_came and len(accepted) == len(records)
+    if named.key in unsigned:
+        counted[Reason.UNSIGNED] += len(broken)
+        return accepted, counted, as_it_came
     accepted += [{"appid": named.key, BROKEN: text[: app_keys.RAW_LENGTH]} for text in broken]
     return accepted, counted, as_it_came
 
 
-def _are_worth_keeping(records: Sequence[Any], keys: Mapping[str, KeyRights]) -> bool:
+def _are_worth_keeping(records: Sequence[Any], keys: Set[str]) -> bool:
     """Say whether all records are profile operations of keys that are known: most bodies of many are."""
     try:
         return (
             set(map(type, records)) == {dict}
-            and {record["appid"] for record in records} <= keys.keys()
+            and {record["appid"] for record in records} <= keys
             and {record["xwhat"] for record in records} <= KINDS.keys()
         )
     except (KeyError, TypeError):
@@ -255,6 +289,7 @@ def _keys(door: _Door) -> Mapping[str, KeyRights]:
         with door.lock:
             if time.monotonic() - door.keys_at > KEYS_SECONDS:
                 door.keys = app_keys.key_rights(current_session())
+                door.signed_only = frozenset(key for key, row in door.keys.items() if row.signed_only)
                 door.keys_at = time.monotonic()
     return door.keys
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 from smsapp.domain import message
 from smsapp.domain import schedule as schedules
+from smsapp.domain.audience_rule import NamedAudience
 from smsapp.domain.campaign import Action, Status, Tab, offered
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.run import RunStanding, RunState, RunVerdict, standing
 from smsapp.domain.schedule import Fire, Schedule
+from smsapp.domain.tags import Item
+from smsapp.services.platform import calendar, tags
 from smsapp.store.campaigns import campaign_list
 from smsapp.store.campaigns.campaigns import Campaign, due_between
 from smsapp.store.db import current_session
@@ -37,7 +41,7 @@ class Line:
     """One row of the list."""
 
     campaign: Campaign
-    segment: str
+    audience: NamedAudience
     channel: str
     creator: str
     funnel: Funnel | None
@@ -50,14 +54,22 @@ class Line:
     """The newest sending, over or not: when it began and ended."""
     sendings: int = 1
     """How many sendings the numbers add up; of a recurring campaign a person counts once in each."""
+    tags: Sequence[str] = ()
 
-    @property
+    @cached_property
     def schedule(self) -> Schedule:
         return Schedule.from_json({"zone": self.campaign.zone} | self.campaign.schedule)
 
-    @property
+    @cached_property
     def offered(self) -> list[Action]:
         return offered(Status(self.campaign.status))
+
+    @property
+    def face(self) -> str:
+        """Everything the row holds, as text: two equal faces are drawn alike. "" while it changes by itself."""
+        if self.run is not None or self.due_at is not None:
+            return ""
+        return repr([_facts(getattr(self, item.name)) for item in fields(self)])
 
     @property
     def may_edit(self) -> bool:
@@ -68,8 +80,21 @@ class Line:
         return Action.STOP in self.offered
 
     @property
+    def was_sent(self) -> bool:
+        """Whether it has a run, and so a report to keep."""
+        return self.run is not None or self.last is not None
+
+    @property
     def may_delete(self) -> bool:
-        return Action.DELETE in self.offered
+        return Action.DELETE in self.offered and not self.was_sent
+
+    @property
+    def is_archived(self) -> bool:
+        return self.campaign.archived_at is not None
+
+    @property
+    def may_archive(self) -> bool:
+        return Action.ARCHIVE in self.offered and not self.is_archived
 
     @property
     def due_at(self) -> dt.datetime | None:
@@ -98,8 +123,9 @@ class Line:
 
     @property
     def losses(self) -> list[tuple[message.Status, int]]:
-        """Messages that were refused, not delivered or are unconfirmed, which the status "sent" would hide."""
-        states = (message.Status.REFUSED, message.Status.UNDELIVERED, message.Status.UNCONFIRMED)
+        """Messages that failed, expired or are unconfirmed, which the status "sent" would hide."""
+        status = message.Status
+        states = (status.REFUSED, status.UNDELIVERED, status.UNCONFIRMED, status.EXPIRED)
         return [(state, n) for state in states if (n := self.funnel.count(state))] if self.funnel else []
 
     def ends_at(self, now: dt.datetime) -> dt.datetime | None:
@@ -131,6 +157,8 @@ class Listing:
     more_ahead: bool
     refresh: int | None
     """Seconds until the list reloads; None while nothing can change by itself."""
+    is_counted: bool = True
+    """False: `counts` is empty, because counting would take long (`CampaignFilter.is_counted`)."""
 
     def status_count(self, status: Status | None, tab: Tab) -> int:
         """Return how many campaigns of the tab have this status; None counts every status of it."""
@@ -154,6 +182,7 @@ def listing(filters: Wanted, now: dt.datetime, *, after: int = 0, before: int = 
         ahead=ahead[:SHOWN_AHEAD],
         more_ahead=len(ahead) > SHOWN_AHEAD,
         refresh=_refresh(rows, now),
+        is_counted=filters.is_counted,
     )
 
 
@@ -168,6 +197,7 @@ def lines(ids: Sequence[int]) -> list[Line]:
     sendings = campaign_list.count_runs(
         current_session(), [id_ for id_ in ids if id_ in row_by_id and row_by_id[id_].campaign.recurring]
     )
+    tags_by_id = tags.of_each(Item.CAMPAIGN, ids)
     result = []
     for campaign_id in ids:
         if campaign_id not in row_by_id:
@@ -182,20 +212,30 @@ def lines(ids: Sequence[int]) -> list[Line]:
                 pace,
                 latest.get(campaign_id),
                 sendings.get(campaign_id, 1),
+                tags_by_id.get(campaign_id, ()),
             )
         )
     return result
 
 
+def _facts(value: object) -> object:
+    """Return the loaded columns of a row of the database; any other value as it is."""
+    if not isinstance(value, Campaign | Run):
+        return value
+    return sorted((name, column) for name, column in vars(value).items() if not name.startswith("_"))
+
+
 def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[UpcomingSlots]:
     """Return the first `most` fires of waiting campaigns within the span; those that should have begun come first."""
     fires: list[UpcomingSlots] = []
+    rest_days = calendar.rest_days()
     # The earliest fires belong to the campaigns that are due first, so at most `most` campaigns are read.
     for campaign in due_between(current_session(), now - OVERDUE, now + span, most):
         if campaign.next_due_at is not None:
             schedule = Schedule.from_json(campaign.schedule)
             before = campaign.next_due_at - dt.timedelta(seconds=1)
-            fires.extend(UpcomingSlots(campaign, fire) for fire in schedules.fires_until(schedule, before, now + span))
+            due = schedules.fires_until(schedule, before, now + span, rest_days)
+            fires.extend(UpcomingSlots(campaign, fire) for fire in due)
     return sorted(fires, key=lambda entry: (entry.fire.at, entry.campaign.id))[:most]
 
 

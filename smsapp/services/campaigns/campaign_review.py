@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from smsapp.domain import forecast as forecasts
+from smsapp.domain import schedule as schedules
 from smsapp.domain import template_problems
 from smsapp.domain.errors import Problem
 from smsapp.domain.forecast import Forecast
-from smsapp.domain.schedule import Kind
+from smsapp.domain.local_time import is_far
+from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import Purpose
 from smsapp.services.campaigns import campaigns, drafts, same_text, variables
 from smsapp.services.campaigns.draft_preview import DraftPreview
 from smsapp.services.campaigns.same_text import RepeatedText
 from smsapp.services.campaigns.variables import NotableValues
 from smsapp.services.sending import snapshot
-from smsapp.store.campaigns.campaigns import Campaign, due_between
+from smsapp.services.templates import registrations
+from smsapp.store.campaigns.campaigns import Campaign, audience_of, due_between
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
@@ -36,14 +38,25 @@ class Review(DraftPreview):
     def problems(self) -> list[Problem]:
         """What must be corrected before the confirmation."""
         audience_problems = [problem for problem in self._nobody if not problem.warning]
-        return [*drafts.problems(self.draft, self.now), *audience_problems]
+        carriers = [problem for problem in self._carriers if not problem.warning]
+        return [*drafts.problems(self.draft, self.now), *audience_problems, *carriers]
 
     @cached_property
     def warnings(self) -> list[Problem]:
         audience_problems = [problem for problem in self._nobody if problem.warning]
         low = [Problem("balance_low", "channel", warning=True)] if self.channel and self.channel.is_low else []
         again = [self._again] if self._again else []
-        return [*audience_problems, *again, *low, *_text_warnings(self.template), *self._time_warnings()]
+        carriers = [problem for problem in self._carriers if problem.warning]
+        texts = [*_text_warnings(self.template), *carriers]
+        return [*audience_problems, *again, *low, *texts, *self._time_warnings()]
+
+    @property
+    def _carriers(self) -> list[Problem]:
+        """Return what carriers have not registered, and what they object to in the text's links and numbers."""
+        if self.registration is None or self.template is None:
+            return []
+        advice = registrations.text_problems(self.template)
+        return [*self.registration.problems, *(replace(one, place="template", warning=True) for one in advice)]
 
     @cached_property
     def again(self) -> RepeatedText | None:
@@ -76,25 +89,38 @@ class Review(DraftPreview):
 
     @cached_property
     def forecast(self) -> Forecast | None:
-        if self.counts is None or self.channel is None or self._begins is None:
+        if self.counts is None or self.channel is None or self.begins is None:
             return None
-        hours = snapshot.quiet_hours(self.template, self.channel, self.draft.schedule.zone) if self.template else None
-        return forecasts.forecast(self._begins, self.counts.planned, self.channel.rate, hours)
+        return self.forecast_of(self.counts.planned)
+
+    @property
+    def even_rate(self) -> float | None:
+        """Messages per second, if they leave evenly over some time; None if they leave at full speed."""
+        return self.even_rate_of(self.counts.planned) if self.counts is not None else None
+
+    @property
+    def rate(self) -> float | None:
+        """Messages per second at which the run would send; None: as fast as the provider takes them."""
+        rates = [rate for rate in (self.even_rate, self.channel.rate if self.channel else None) if rate]
+        return min(rates, default=None)
+
+    @cached_property
+    def limit(self) -> dt.datetime | None:
+        """The moment from which nothing of the first run leaves any more."""
+        if self.begins is None or is_far(self.draft.schedule.until_date):
+            return None
+        return schedules.limit(self.draft.schedule, self.begins)
+
+    @property
+    def ahead(self) -> int:
+        """How many messages of other runs leave before the last one of this."""
+        return self.ahead_of(self.counts.planned) if self.counts is not None else 0
 
     @cached_property
     def waits_until(self) -> dt.datetime | None:
         """The end of the quiet hours that delay the first text, in the schedule's zone; None if none delay it."""
-        if self.template is None or self.channel is None or self._begins is None:
-            return None
-        hours = snapshot.quiet_hours(self.template, self.channel, self.draft.schedule.zone)
-        until = hours.over_at(self._begins) if hours else None
+        until = self.hours.over_at(self.begins) if self.hours and self.begins else None
         return until.astimezone(ZoneInfo(self.draft.schedule.zone)) if until else None
-
-    @property
-    def _begins(self) -> dt.datetime | None:
-        if self.draft.schedule.kind is Kind.NOW:
-            return self.now
-        return self.fires[0].at if self.fires else None
 
     @property
     def _nobody(self) -> list[Problem]:
@@ -114,14 +140,21 @@ class Review(DraftPreview):
 
     def _time_warnings(self) -> list[Problem]:
         warnings = []
+        if self.forecast is not None and self.limit is not None:
+            ends = self.forecast.ends or self.forecast.begins
+            if self.forecast.begins >= self.limit:
+                warnings.append(Problem("all_would_expire", "schedule", warning=True))
+            elif ends > self.limit:
+                warnings.append(Problem("some_would_expire", "schedule", warning=True))
         if self.forecast is not None and self.forecast.waits:
             warnings.append(Problem("begins_after_quiet_hours", "schedule", warning=True))
         elif self.forecast is not None and self.forecast.pauses:
             nights = {"nights": self.forecast.pauses}
             warnings.append(Problem("pauses_in_quiet_hours", "schedule", nights, warning=True))
-        if self._begins is not None and self.draft.segment_id is not None:
-            neighbours = due_between(current_session(), self._begins - NEARBY, self._begins + NEARBY, 500)
-            same = [campaign.name for campaign in neighbours if campaign.segment_id == self.draft.segment_id]
+        if self.begins is not None and self.draft.audience.include:
+            neighbours = due_between(current_session(), self.begins - NEARBY, self.begins + NEARBY, 500)
+            own = {*self.draft.audience.include}
+            same = [campaign.name for campaign in neighbours if own & {*audience_of(campaign).include}]
             if same:
                 facts = {"n": len(same), "name": same[0]}
                 code = "other_for_this_segment" if len(same) == 1 else "others_for_this_segment"
@@ -136,14 +169,15 @@ def begins(campaign: Campaign, now: dt.datetime) -> dt.datetime:
     channel = current_session().get(ChannelRow, campaign.channel_id)
     if template is None or channel is None:
         return start
-    hours = snapshot.quiet_hours(template, channel, campaign.zone)
+    schedule = Schedule.from_json({"zone": campaign.zone} | campaign.schedule)
+    hours = snapshot.quiet_hours(template, channel, schedule, start)
     return (hours.over_at(start) if hours else None) or start
 
 
 def review(campaign_id: int, person: int, now: dt.datetime) -> Review:
     """Return what the review page shows; raises NotFound. The preview begins at contact id `person`."""
     campaign = campaigns.get(campaign_id)
-    return Review(drafts.draft_of(campaign), now, person, campaign=campaign)
+    return Review(drafts.draft_of(campaign), now, person, campaign_id, campaign=campaign)
 
 
 def _text_warnings(template: SmsTemplate | None) -> list[Problem]:

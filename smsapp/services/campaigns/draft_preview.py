@@ -4,31 +4,45 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from smsapp.domain import forecast as forecasts
+from smsapp.domain import month_grid, own_rate, sms_template
 from smsapp.domain import schedule as schedules
-from smsapp.domain import sms_template
+from smsapp.domain.audience_rule import NamedAudience
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.draft import Draft
 from smsapp.domain.errors import Problem
+from smsapp.domain.forecast import Forecast
+from smsapp.domain.month_grid import Month
+from smsapp.domain.quiet import QuietHours
+from smsapp.domain.rest_days import RestDays
 from smsapp.domain.schedule import Fire
-from smsapp.services.campaigns import variables
-from smsapp.services.campaigns.letters import Letters, RenderedMessage, unfilled
+from smsapp.services.campaigns import registration_look, variables
+from smsapp.services.campaigns.letters import Letters, RenderedMessage, Sample, unfilled
+from smsapp.services.campaigns.registration_look import RegistrationLook
 from smsapp.services.campaigns.variables import Coverage, UnusableValues
-from smsapp.services.contacts import audience
-from smsapp.services.contacts.audience import AudienceCounts
+from smsapp.services.contacts import audience, leave_outs
+from smsapp.services.contacts.audience import AudienceCounts, ExcludedPerson
+from smsapp.services.platform import calendar
+from smsapp.services.platform.keyset_page import KeysetPage
+from smsapp.services.sending import snapshot
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import contacts
-from smsapp.store.contacts.segments import Segment
+from smsapp.store.contacts.audience import Audience
 from smsapp.store.db import current_session
+from smsapp.store.runs import queued
 from smsapp.store.sms_templates import SmsTemplate
 
 SAMPLED = 200
 """People whose texts are measured; they come from PLACES places of the segment, so there are old and new contacts."""
 PLACES = 4
 FIRES = 10
+MOST_PLANNED = 60
+"""Fires among which FIRES that are sent are looked for."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,15 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class ExcludedPage:
+    """One page of those who are excluded for a reason."""
+
+    reason: ExclusionReason
+    is_first: bool
+    people: KeysetPage[ExcludedPerson, int]
+
+
+@dataclass(frozen=True)
 class DraftPreview:
     """A draft as it would go out; each part is computed once, when a page first uses it."""
 
@@ -75,10 +98,24 @@ class DraftPreview:
     now: dt.datetime
     person: int = 0
     """Contact id at which the preview begins."""
+    own_id: int = 0
+    """The campaign's id; 0 if it is not stored yet."""
 
     @cached_property
-    def segment(self) -> Segment | None:
-        return current_session().get(Segment, self.draft.segment_id) if self.draft.segment_id else None
+    def audience(self) -> NamedAudience:
+        """Whom it is for, by the names of the segments."""
+        return audience.named(self.draft.audience)
+
+    @cached_property
+    def unreadable(self) -> list[Problem]:
+        """Why the rule of a chosen segment cannot be answered."""
+        return audience.problems(self.draft.audience, self.now)
+
+    @property
+    def _is_for_somebody(self) -> bool:
+        """Whether segments are chosen, and all of them are there and can be read."""
+        names = self.audience.include + self.audience.exclude
+        return bool(self.audience.include) and len(names) == len(self.draft.audience.ids) and not self.unreadable
 
     @cached_property
     def channel(self) -> ChannelRow | None:
@@ -103,12 +140,82 @@ class DraftPreview:
         return sms_template.variables(self.template.text) if self.template else ()
 
     @cached_property
-    def counts(self) -> AudienceCounts | None:
-        """The segment's people, planned or excluded by reason; None while there is no segment."""
-        if self.segment is None:
+    def plan(self) -> Audience | None:
+        """The audience, before anybody is left out by choice; None while it is for nobody."""
+        if not self._is_for_somebody:
             return None
         draft = self.draft
-        return audience.counts(self.segment.id, draft.channel_id, draft.template_id, draft.mapping, now=self.now)
+        choices = (draft.channel_id, draft.template_id, draft.mapping)
+        rules = (draft.consented_only, draft.left_out_carriers)
+        return audience.describe(draft.audience, *choices, self.now, *rules)
+
+    def without_left_out(self, plan: Audience) -> Audience:
+        """Return an audience of the draft without those whom it leaves out by choice."""
+        due = self.begins or self.now
+        return leave_outs.applied(plan, self.draft.leave_out, self.own_id, self.draft.template_id, due, self.now)
+
+    @cached_property
+    def _sent_to(self) -> Audience | None:
+        return self.without_left_out(self.plan) if self.plan is not None else None
+
+    @property
+    def begins(self) -> dt.datetime | None:
+        """When its first run is due; None if the schedule has none."""
+        if self.draft.schedule.is_at_once:
+            return self.now
+        return self.fires[0].at if self.fires else None
+
+    @cached_property
+    def hours(self) -> QuietHours | None:
+        """The quiet hours and days of rest in which its run would wait."""
+        if self.template is None or self.channel is None or self.begins is None:
+            return None
+        return snapshot.quiet_hours(self.template, self.channel, self.draft.schedule, self.begins)
+
+    def even_rate_of(self, planned: int) -> float | None:
+        """Messages per second, if so many leave evenly over some time; None if they leave at full speed."""
+        end = schedules.spread_end(self.draft.schedule, self.begins) if self.begins is not None else None
+        if end is None or self.begins is None:
+            return None
+        begin = (self.hours.over_at(self.begins) if self.hours else None) or self.begins
+        return own_rate.even_rate(planned, begin, end)
+
+    def ahead_of(self, planned: int) -> int:
+        """Return how many messages of other runs leave before the last of so many of this one."""
+        if self.channel is None or self.begins is None:
+            return 0
+        others = queued.by_run(current_session(), self.channel.id, self.own_id).values()
+        return forecasts.ahead(planned, others, self.channel.rate, self.begins - self.now)
+
+    def rate_of(self, planned: int) -> float | None:
+        """Messages per second of so many while other runs take turns; None: as fast as the provider takes them."""
+        rate = forecasts.shared(self.channel.rate if self.channel else None, planned, self.ahead_of(planned))
+        return min((each for each in (self.even_rate_of(planned), rate) if each), default=None)
+
+    def forecast_of(self, planned: int) -> Forecast | None:
+        """Return when so many messages would begin and end to leave; None if the schedule has no fire."""
+        if self.begins is None:
+            return None
+        return forecasts.forecast(self.begins, planned, self.rate_of(planned), self.hours)
+
+    def excluded_people(self, choice: str) -> ExcludedPage | None:
+        """Return the people excluded for a reason, chosen as "reason" or, for the next page, "reason:contact id"."""
+        reason, _colon, after = choice.partition(":")
+        if self._sent_to is None or reason not in set(ExclusionReason):
+            return None
+        start = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
+        why = ExclusionReason(reason)
+        return ExcludedPage(why, start == 0, audience.excluded_people(self._sent_to, why, start))
+
+    @cached_property
+    def counts(self) -> AudienceCounts | None:
+        """The audience's people, planned or excluded by reason; None while there is no segment."""
+        return audience.tally(self._sent_to) if self._sent_to is not None else None
+
+    @cached_property
+    def registration(self) -> RegistrationLook | None:
+        """What China's carriers will make of it; None where they have no say."""
+        return registration_look.look(self.draft, self.channel, self.template, self.now, lambda: self._sent_to)
 
     @property
     def left_out(self) -> list[tuple[ExclusionReason, int]]:
@@ -118,10 +225,10 @@ class DraftPreview:
 
     @cached_property
     def coverage(self) -> Coverage | None:
-        """How many of the segment's people have a value of each property; None while there is no segment."""
-        if self.counts is None or self.segment is None:
+        """How many of the audience's people have a value of each property; None while there is no segment."""
+        if self.counts is None:
             return None
-        return variables.coverage(self.segment.id, self.counts.target, self.now)
+        return variables.coverage(audience.members(self.draft.audience, self.now), self.counts.target)
 
     @cached_property
     def unusable_values(self) -> list[UnusableValues]:
@@ -133,16 +240,24 @@ class DraftPreview:
         return variables.unusable_values(self.letters.chosen, self.template, self.letters.mapping)
 
     @cached_property
+    def _sample(self) -> Sample:
+        """Letters from several places of the audience; its first ones are those of the preview as well."""
+        if self.letters is None:
+            return Sample((), 0)
+        last_id = contacts.last_id(current_session())
+        return self.letters.sample([last_id * place // PLACES for place in range(PLACES)], SAMPLED // PLACES)
+
+    def _from_the_first(self) -> Iterator[RenderedMessage]:
+        """Yield the letters of the audience from its first reachable person on."""
+        yield from (letter for letter in self._sample.letters if letter.contact_id <= self._sample.first_until)
+        if self.letters is not None and self._sample.first_until:
+            yield from self.letters.beyond(self._sample.first_until)
+
+    @cached_property
     def measure(self) -> Measure | None:
         """How many parts a sample of the segment's texts takes; None while nothing can be measured."""
-        if self.letters is None:
-            return None
-        last_id = contacts.last_id(current_session())
-        parts: dict[int, int] = {}
-        for place in range(PLACES):
-            sampled = self.letters.slice(last_id * place // PLACES, SAMPLED // PLACES)
-            parts.update((letter.contact_id, letter.parts) for letter in sampled)
-        return Measure(dict(sorted(Counter(parts.values()).items()))) if parts else None
+        spread = Counter(letter.parts for letter in self._sample.letters)
+        return Measure(dict(sorted(spread.items()))) if spread else None
 
     @cached_property
     def cost(self) -> Cost | None:
@@ -156,7 +271,7 @@ class DraftPreview:
         """The text for the first reachable contact from id `person` on, and the ids of its neighbours."""
         if self.template is None:
             return Preview(None)
-        onward = self.letters.beyond(self.person - 1) if self.letters else iter(())
+        onward = self.letters.beyond(self.person - 1) if self.letters and self.person else self._from_the_first()
         letter = next(onward, None)
         if letter is None or self.letters is None:
             return Preview(unfilled(self.template))
@@ -168,24 +283,55 @@ class DraftPreview:
     @cached_property
     def fires(self) -> list[Fire]:
         """The next fires of the draft's schedule."""
+        return [fire for fire in self.planned_fires if fire.is_sent][:FIRES]
+
+    @property
+    def shows_person(self) -> bool:
+        """Whether the preview is for the person at which it was to begin, and not for a later one."""
+        return self.preview.letter is not None and self.preview.letter.contact_id == self.person
+
+    @cached_property
+    def planned_fires(self) -> list[Fire]:
+        """The next fires, with those that are not sent because the day rests or a person has skipped it."""
         schedule = self.draft.schedule
-        return schedules.next_fires(schedule, self.now, FIRES) if schedules.known_zone(schedule.zone) else []
+        if not schedules.known_zone(schedule.zone):
+            return []
+        sent, result = 0, []
+        for fire in schedules.planned_fires(schedule, self.now, MOST_PLANNED, self.rest_days):
+            result.append(fire)
+            sent += fire.is_sent
+            if sent == FIRES:
+                break
+        return result
+
+    @property
+    def months(self) -> list[Month]:
+        """The calendar pages of these fires."""
+        return month_grid.months(self.planned_fires, self.rest_days)
+
+    @cached_property
+    def rest_days(self) -> RestDays:
+        return calendar.rest_days()
 
     @property
     def impossible(self) -> list[Problem]:
         """The impossible parts of the schedule as it is so far."""
         return [
             problem
-            for problem in schedules.problems(self.draft.schedule, self.now)
+            for problem in schedules.problems(self.draft.schedule, self.now, self.rest_days)
             if problem.code in schedules.IMPOSSIBLE
         ]
 
     @cached_property
     def letters(self) -> Letters | None:
         """The texts of the audience; a variable that is not mapped yet shows its own name."""
-        if self.template is None or self.segment is None:
+        if self.template is None or not self._is_for_somebody:
             return None
         placeholders = {name: {"fixed": f"${{{name}}}"} for name in self.variables}
         mapping = placeholders | dict(self.draft.mapping)
-        plan = audience.describe(self.segment.id, self.draft.channel_id, self.template.id, mapping, self.now)
-        return Letters(self.template, mapping, plan)
+        if mapping == self.draft.mapping and self._sent_to is not None:
+            return Letters(self.template, mapping, self._sent_to)
+        choices = (self.draft.channel_id, self.template.id, mapping)
+        rules = (self.draft.consented_only, self.draft.left_out_carriers)
+        plan = audience.describe(self.draft.audience, *choices, self.now, *rules)
+        return Letters(self.template, mapping, self.without_left_out(plan))

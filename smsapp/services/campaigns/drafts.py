@@ -8,28 +8,32 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from smsapp.domain import audience_rule
 from smsapp.domain import campaign as rules
 from smsapp.domain import schedule as schedules
 from smsapp.domain.bounds import faults
 from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, SecondFacts, Status
 from smsapp.domain.draft import FIELDS, Draft
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
+from smsapp.domain.rights import Right
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import fit, is_usable, neutral, variables
 from smsapp.services.contacts import audience
+from smsapp.services.platform import calendar
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.templates import sms_templates
-from smsapp.store.campaigns import campaigns
-from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.campaigns import approvals, campaigns, draft_forms
+from smsapp.store.campaigns.campaigns import Campaign, audience_of
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.segments import Segment
+from smsapp.store.contacts import segments
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
 
 NOUN = "campaign"
-CHOICE_TABLES: Mapping[str, type[Segment | ChannelRow | SmsTemplate]] = {
-    "segment": Segment,
+FIRST_VERSION = 1
+CHOICE_TABLES: Mapping[str, type[ChannelRow | SmsTemplate]] = {
     "channel": ChannelRow,
     "template": SmsTemplate,
 }
@@ -51,17 +55,38 @@ def blank() -> Draft:
 
 def draft_of(campaign: Campaign) -> Draft:
     """Return the editable part of a campaign."""
-    values = {name: getattr(campaign, name) for name in FIELDS if name != "schedule"}
-    return Draft(**values, schedule=Schedule.from_json({"zone": campaign.zone} | campaign.schedule))
+    values = {name: getattr(campaign, name) for name in FIELDS if name not in ("schedule", "audience")}
+    return Draft(
+        **values,
+        audience=audience_of(campaign),
+        schedule=Schedule.from_json({"zone": campaign.zone} | campaign.schedule),
+    )
 
 
-def create(draft: Draft, actor: Actor, now: dt.datetime) -> int:
-    """Store a new draft, complete or not, and return its id; raises Refusal if a part of it cannot be stored."""
+def create(draft: Draft, actor: Actor, now: dt.datetime, form_key: str = "") -> int:
+    """Store a new draft, complete or not, and return its id; raises Refusal if a part of it cannot be stored.
+
+    If the form with this key has made a draft before, that one is edited: raises what `save` does.
+    """
+    require(actor, Right.CAMPAIGNS_WRITE)
     with writing() as session:
         refuse_unfit(session, draft)
-        campaign_id = add_row(session, draft, actor, now)
-        log_action(session, actor, "create", NOUN, campaign_id, now, name=draft.name)
-    return campaign_id
+        if not form_key or draft_forms.claim(session, form_key):
+            campaign_id = add_row(session, draft, actor, now)
+            if form_key:
+                draft_forms.note(session, form_key, campaign_id)
+            log_action(session, actor, "create", NOUN, campaign_id, now, name=draft.name)
+            return campaign_id
+        made = draft_forms.draft_of(session, form_key)
+    if made is None:
+        raise NotFound(NOUN)
+    save(made, FIRST_VERSION, draft, actor, now)
+    return made
+
+
+def made_by_form(form_key: str) -> int | None:
+    """Return the id of the draft that the form with this key has made."""
+    return draft_forms.draft_of(current_session(), form_key) if form_key else None
 
 
 def save(campaign_id: int, version: int, draft: Draft, actor: Actor, now: dt.datetime) -> int:
@@ -69,6 +94,7 @@ def save(campaign_id: int, version: int, draft: Draft, actor: Actor, now: dt.dat
 
     Raises EditConflict if somebody else saved something different meanwhile, Conflict if it is no draft any more.
     """
+    require(actor, Right.CAMPAIGNS_WRITE)
     with writing() as session:
         campaign = require_campaign(session, campaign_id)
         if campaign.status == Status.DRAFT and draft_of(campaign) == draft:
@@ -89,6 +115,7 @@ def save(campaign_id: int, version: int, draft: Draft, actor: Actor, now: dt.dat
             if campaign.status != Status.DRAFT:
                 raise Conflict(status=campaign.status)
             raise EditConflict(draft_of(campaign), campaign.version)
+        approvals.note_editor(session, campaign_id, actor.user_id)
         log_action(session, actor, "edit", NOUN, campaign_id, now, name=draft.name, version=version + 1)
     return version + 1
 
@@ -111,12 +138,18 @@ def add_row(session: Session, draft: Draft, actor: Actor, now: dt.datetime) -> i
     )
     session.add(campaign)
     session.flush()
+    approvals.note_editor(session, campaign.id, actor.user_id)
     return campaign.id
 
 
 def _columns(draft: Draft) -> dict[str, Any]:
-    """Return the draft as the columns of its campaign: each field as its own column, the schedule as three."""
+    """Return the draft as the columns of its campaign: each field as its own column, the schedule as three.
+
+    The version before this one sends to one segment only; a draft that asks for more is none that it could send.
+    """
     return {name: getattr(draft, name) for name in FIELDS} | {
+        "audience": draft.audience.as_json(),
+        "segment_id": draft.audience.only,
         "mapping": dict(draft.mapping),
         "schedule": draft.schedule.as_json(),
         "zone": draft.schedule.zone,
@@ -142,6 +175,9 @@ def refuse_unfit(session: Session, draft: Draft) -> None:
         table = CHOICE_TABLES[place]
         if row_id is not None and session.get(table, row_id) is None:
             problems.append(Problem(f"{place}_gone", place))
+    problems += audience_rule.problems(draft.audience)
+    if len(segments.names(session, draft.audience.ids)) < len({*draft.audience.ids}):
+        problems.append(Problem("segment_gone", "segment"))
     if not schedules.known_zone(draft.schedule.zone):
         problems.append(Problem("zone_unknown", "schedule", {"zone": draft.schedule.zone}))
     if problems:
@@ -150,13 +186,14 @@ def refuse_unfit(session: Session, draft: Draft) -> None:
 
 def facts_of(session: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
     """Return the facts about a draft from which its problems follow."""
-    segment = session.get(Segment, draft.segment_id) if draft.segment_id else None
+    there = segments.names(session, draft.audience.ids)
     channel = session.get(ChannelRow, draft.channel_id, populate_existing=True) if draft.channel_id else None
     template = template_row(session, draft.template_id)
     names = variables(template.text) if template else ()
     return DraftFacts(
         name=draft.name,
-        segment_id=segment.id if segment else None,
+        included=sum(id_ in there for id_ in draft.audience.include),
+        gone=len({*draft.audience.ids}) - len(there),
         channel_id=channel.id if channel else None,
         channel_active=channel is not None and channel.active,
         template_id=template.id if template else None,
@@ -165,7 +202,10 @@ def facts_of(session: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
         unmapped=rules.unmapped(names, draft.mapping),
         unfit=_unfit_texts(template, draft.mapping) if template else (),
         second=_second(session, draft, template) if draft.second_channel_id else None,
-        schedule_problems=schedules.problems(draft.schedule, now),
+        schedule_problems=schedules.problems(draft.schedule, now, calendar.rest_days()),
+        unreadable=audience.problems(draft.audience, now),
+        archived=segments.archived_names(session, draft.audience.ids),
+        template_archived=template is not None and template.archived_at is not None,
     )
 
 
@@ -198,6 +238,7 @@ def _second(session: Session, draft: Draft, first: SmsTemplate | None) -> Second
         approved=template is not None and is_usable(template.audit, template.purpose),
         fits=bool(template and (first is None or fit(variables(first.text), variables(template.text)))),
         same_purpose=bool(template and (first is None or first.purpose == template.purpose)),
+        archived=template is not None and template.archived_at is not None,
         asks_for_trusted_numbers=bool(channel and channel.trusted_numbers and main and not main.trusted_numbers),
     )
 

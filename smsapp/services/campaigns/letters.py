@@ -28,10 +28,21 @@ class RenderedMessage:
     phone: str = field(repr=False)
     text: str = field(repr=False)
     parts: int
+    values: tuple[str, ...] = field(default=(), repr=False)
+    """Of the template's variables, in order."""
 
     @property
     def characters(self) -> int:
         return billed_parts.characters(self.text)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Letters of members from several places, in the order of contact ids."""
+
+    letters: Sequence[RenderedMessage]
+    first_until: int
+    """The last member of the first place; up to here nobody reachable is left out. 0 if there is no member."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +62,11 @@ class Letters:
             yield from self._written(members, backwards=backwards)
             start = members[-1]
 
-    def slice(self, start: int, n: int) -> Iterator[RenderedMessage]:
-        """Yield the letters of the reachable ones of the next `n` members after id `start`."""
-        return self._written(self._members(start, n))
+    def sample(self, starts: Sequence[int], n: int) -> Sample:
+        """Return the letters of the reachable ones of the next `n` members after each of these ids, read at once."""
+        slices = [self._members(start, n) for start in starts]
+        letters = list(self._written(sorted({member for members in slices for member in members})))
+        return Sample(letters, slices[0][-1] if slices[0] else 0)
 
     def _members(self, start: int, n: int, *, backwards: bool = False) -> Sequence[int]:
         return people.member_ids(current_session(), self.chosen, start, n, backwards=backwards)
@@ -67,7 +80,8 @@ class Letters:
         ):
             values = filled(names, self.mapping, params)
             text = sms_template.full_text(self.template.signature, write(values))
-            yield RenderedMessage(contact_id, xwho, phone, text, billed_parts.parts(text, is_domestic(phone)))
+            billed = billed_parts.parts(text, is_domestic(phone))
+            yield RenderedMessage(contact_id, xwho, phone, text, billed, values)
 
 
 def unfilled(template: SmsTemplate) -> RenderedMessage:

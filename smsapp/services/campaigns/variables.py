@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smsapp.domain import property_labels, writing
+from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.campaign import personal
 from smsapp.domain.contact import Type
 from smsapp.domain.sms_template import variables
-from smsapp.store.contacts import audience as people
-from smsapp.store.contacts import contacts, property_catalogue
+from smsapp.services.contacts import audience
+from smsapp.store.contacts import audience_values, contacts, property_catalogue
 from smsapp.store.contacts.audience import Audience
 from smsapp.store.contacts.contacts import ContactIds
-from smsapp.store.contacts.segments import Segment, members
 from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
 
@@ -92,30 +92,30 @@ def choices(coverage: Coverage | None) -> list[Choice]:
     ]
 
 
-def likely(variable: str, segment_id: int | None, now: dt.datetime) -> str | None:
+def likely(variable: str, rule: AudienceRule, now: dt.datetime) -> str | None:
     """Return the default property of a variable; None if none fits.
 
-    If several mean the same, return the one that most people of the segment have.
+    If several mean the same, return the one that most people of the audience have; raises NotFound, Refusal.
     """
     label_by_name = property_catalogue.labels(current_session())
     first = property_labels.names_alike(variable, label_by_name)
     doubles = property_labels.doubles(label_by_name).get(first, []) if first else []
-    if first is None or not doubles or segment_id is None:
+    if first is None or not doubles or not rule.include:
         return first
-    n_by_name = coverage(segment_id, SAMPLED + 1, now).held
+    n_by_name = coverage(audience.members(rule, now), SAMPLED + 1).held
     return max([first, *doubles], key=lambda name: n_by_name.get(name, 0))
 
 
-def coverage(segment_id: int, size: int, now: dt.datetime) -> Coverage:
-    """Count the values of a segment's people; of more than SAMPLED people those of a sample."""
-    segment = current_session().get_one(Segment, segment_id)
-    member_ids = members(segment, now)
+def coverage(member_ids: ContactIds, size: int) -> Coverage:
+    """Count the values of these people; of more than SAMPLED those of a sample."""
     complete = size <= SAMPLED
     last_id = 0 if complete else contacts.last_id(current_session())
     places = 1 if complete else PLACES
     n_contacts, n_by_name = 0, Counter[str]()
     for place in range(places):
-        n, n_in_place = people.count_values(current_session(), member_ids, last_id * place // places, SAMPLED // places)
+        n, n_in_place = audience_values.count_values(
+            current_session(), member_ids, last_id * place // places, SAMPLED // places
+        )
         n_contacts += n
         n_by_name.update(n_in_place)
     return Coverage(n_contacts, complete, n_by_name, _examples(member_ids))
@@ -148,7 +148,7 @@ def notable_values(plan: Audience, template: SmsTemplate, mapping: Mapping[str, 
     """Return, for each variable that is filled from a property, the values that stand out, from the newest people."""
     names = personal(variables(template.text), mapping)
     return [
-        NotableValues(name, **people.values_to_check(current_session(), plan, place, NEWEST, MOST))
+        NotableValues(name, **audience_values.values_to_check(current_session(), plan, place, NEWEST, MOST))
         for place, name in enumerate(names)
     ]
 
@@ -156,5 +156,5 @@ def notable_values(plan: Audience, template: SmsTemplate, mapping: Mapping[str, 
 def unusable_values(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[UnusableValues]:
     """Return the variables for which somebody has no value, or an unfit one, in the template's order."""
     names = personal(variables(template.text), mapping)
-    counts = zip(names, people.count_unusable_values(current_session(), plan), strict=True)
+    counts = zip(names, audience_values.count_unusable_values(current_session(), plan), strict=True)
     return [UnusableValues(name, missing, unfit) for name, (missing, unfit) in counts if missing or unfit]

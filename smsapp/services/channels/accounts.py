@@ -8,12 +8,15 @@ import secrets
 from sqlalchemy.orm import Session
 
 from smsapp.channels.contract import Channel
+from smsapp.domain import number_limits
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.numbering import read_countries
+from smsapp.domain.rights import Right
 from smsapp.services.channels import channel_secrets, phone_properties, registry, validation
 from smsapp.services.channels.validation import ChannelFields
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.channels import channel_health, paces
 from smsapp.store.channels import channels as store
@@ -29,6 +32,7 @@ COMMON = (
     "trusted_numbers",
     "country",
     "countries",
+    "number_limits",
     "number_classes",
     "rate",
     "quiet_from",
@@ -36,6 +40,7 @@ COMMON = (
     "price",
     "currency",
     "balance_low",
+    "refusal_scope",
 )
 """The settings of every channel, whatever its kind."""
 
@@ -82,7 +87,7 @@ def callback_url(channel: ChannelRow, token: str = "") -> str:
     It ends in `token`, by default the channel's newest one.
     """
     config = settings()
-    host = "127.0.0.1" if config.HOST in {"0.0.0.0", "::", ""} else config.HOST  # noqa: S104 - compared, not bound
+    host = "127.0.0.1" if config.HOST in {"0.0.0.0", "::", ""} else config.HOST  # noqa: S104 # nosec B104 - compared, not bound
     return f"{config.PUBLIC_URL or f'http://{host}:{config.PORT}'}/callbacks/{token or channel.callback_token}"
 
 
@@ -96,6 +101,7 @@ def phone_choices() -> list[str]:
 
 def create(kind: str, fields: ChannelFields, actor: Actor, now: dt.datetime) -> int:
     """Add a channel and return its id; raises Refusal with a problem per field."""
+    require(actor, Right.CHANNELS_WRITE)
     if kind not in registry.kinds():
         raise Refusal(Problem("channel_kind_unknown", facts={"kind": kind}))
     with writing() as session:
@@ -116,6 +122,7 @@ def create(kind: str, fields: ChannelFields, actor: Actor, now: dt.datetime) -> 
 
 def edit(channel_id: int, fields: ChannelFields, actor: Actor, now: dt.datetime) -> None:
     """Change a channel; empty secrets keep their old values. The audit log names what changed, never the values."""
+    require(actor, Right.CHANNELS_WRITE)
     with writing() as session:
         channel = locked(session, channel_id)
         kind = registry.kinds().get(channel.kind)
@@ -144,6 +151,7 @@ def edit(channel_id: int, fields: ChannelFields, actor: Actor, now: dt.datetime)
 
 def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) -> None:
     """Let campaigns choose this channel, or no longer; runs of an inactive channel are held."""
+    require(actor, Right.CHANNELS_WRITE)
     with writing() as session:
         channel = locked(session, channel_id)
         if channel.active != active:
@@ -155,6 +163,7 @@ def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) ->
 
 def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
     """Remove a channel that was never used; raises Refusal if anything refers to it."""
+    require(actor, Right.CHANNELS_WRITE)
     with writing() as session:
         channel = locked(session, channel_id)
         if store.is_used(session, channel_id):
@@ -201,8 +210,10 @@ def _write(channel: ChannelRow, fields: ChannelFields) -> None:
         registry.usual_countries(registry.kinds()[channel.kind]) if fields.countries is None else fields.countries
     )
     channel.countries = read_countries(countries)[0]
+    channel.number_limits = [limit.as_json() for limit in number_limits.read(fields.number_limits)[0]]
     channel.number_classes = sorted(fields.number_classes)
     channel.rate = fields.rate
     channel.quiet_from, channel.quiet_until = fields.quiet_from, fields.quiet_until
     channel.price, channel.currency = fields.price, fields.currency.strip().upper()
     channel.balance_low = fields.balance_low
+    channel.refusal_scope = fields.refusal_scope

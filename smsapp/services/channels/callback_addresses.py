@@ -11,8 +11,10 @@ from flask import current_app
 
 from smsapp.channels.contract import Channel
 from smsapp.domain.errors import NotFound
+from smsapp.domain.rights import Right
 from smsapp.services.channels import accounts, registry
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.channels import channels as store
 from smsapp.store.db import current_session, writing
@@ -56,6 +58,7 @@ def rotate(channel_id: int, actor: Actor, now: dt.datetime, grace: dt.timedelta 
 
     An address that was replaced earlier becomes invalid at once.
     """
+    require(actor, Right.CHANNELS_WRITE)
     with writing() as session:
         channel = accounts.locked(session, channel_id)
         channel.old_callback_token, channel.old_callback_until = channel.callback_token, now + grace

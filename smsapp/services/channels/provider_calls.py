@@ -167,7 +167,7 @@ def scrubbed(code: str, adapter: Channel | None) -> str:
 
 
 def forget_old(now: dt.datetime) -> None:
-    """Remove hourly counts older than KEPT, and of each channel all but the latest MOST_CALLS calls."""
+    """Add up hourly counts older than KEPT, and remove of each channel all but the latest MOST_CALLS calls."""
     with writing() as session:
-        store.delete_hours(session, now - KEPT)
+        store.fold_hours(session, now - KEPT)
         store.delete_calls(session, MOST_CALLS)

@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 from smsapp.channels._setting import Setting
 from smsapp.channels.contract import Channel
 from smsapp.channels.http import Guard, literal
+from smsapp.domain import number_limits
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.numbering import REGIONS, SPECIAL, read_countries
+from smsapp.domain.scope import Scope
 from smsapp.services.channels import channel_secrets, registry
 from smsapp.store.channels import channels as store
 from smsapp.store.channels.channels import ChannelRow
@@ -39,6 +41,8 @@ class ChannelFields:
     """Region code whose national numbers the provider writes; "" = DEFAULT_REGION."""
     countries: str | None = None
     """Countries it may write to, as a person types them ("CN HK +1"); "" = every country, None = the kind's own."""
+    number_limits: str = ""
+    """Messages a day by prefix, as a person types them ("+86: unlimited, +44: 100, others: 0"); "" = no limits."""
     number_classes: Sequence[str] = ()
     rate: int | None = None
     quiet_from: str = "21:00"
@@ -46,6 +50,8 @@ class ChannelFields:
     price: Decimal | None = None
     currency: str = "CNY"
     balance_low: Decimal | None = None
+    refusal_scope: str = Scope.EVERYTHING
+    """What a reply that opts out refuses."""
 
 
 def checked(
@@ -86,6 +92,22 @@ def _hosts(values: Mapping[str, str]) -> set[str]:
     return {f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" for parts in addresses}
 
 
+def _number_problems(fields: ChannelFields) -> list[Problem]:
+    """Return what is wrong with the numbers that the channel may write to, and with its own country."""
+    problems = []
+    if fields.country.strip() and fields.country.strip().upper() not in REGIONS:
+        problems.append(Problem("channel_country", "country"))
+    if unknown := read_countries(fields.countries or "")[1]:
+        problems.append(Problem("channel_countries", "countries", {"words": " ".join(unknown)}))
+    limits, wrong = number_limits.read(fields.number_limits)
+    if wrong or len(limits) > number_limits.MOST_LIMITS:
+        facts = {"words": ", ".join(wrong)[:200], "most": number_limits.MOST_LIMITS}
+        problems.append(Problem("channel_number_limits", "number_limits", facts))
+    if not set(fields.number_classes) <= set(SPECIAL):
+        problems.append(Problem("setting_choice", "number_classes"))
+    return problems
+
+
 def _common_problems(session: Session, fields: ChannelFields, channel_id: int | None) -> list[Problem]:
     problems = []
     name = fields.name.strip()
@@ -98,12 +120,9 @@ def _common_problems(session: Session, fields: ChannelFields, channel_id: int | 
         problems.append(Problem("channel_name_taken", "name"))
     if property_types(session).get(fields.phone_property) is not Type.STRING:
         problems.append(Problem("channel_phone_property", "phone_property"))
-    if fields.country.strip() and fields.country.strip().upper() not in REGIONS:
-        problems.append(Problem("channel_country", "country"))
-    if unknown := read_countries(fields.countries or "")[1]:
-        problems.append(Problem("channel_countries", "countries", {"words": " ".join(unknown)}))
-    if not set(fields.number_classes) <= set(SPECIAL):
-        problems.append(Problem("setting_choice", "number_classes"))
+    problems += _number_problems(fields)
+    if fields.refusal_scope not in set(Scope):
+        problems.append(Problem("setting_choice", "refusal_scope"))
     if fields.rate is not None and not 1 <= fields.rate <= 100_000:
         problems.append(Problem("channel_rate", "rate"))
     problems += [

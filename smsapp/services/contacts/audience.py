@@ -5,30 +5,40 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from smsapp.domain import writing
+from smsapp.domain.audience_rule import AudienceRule, NamedAudience
 from smsapp.domain.bounds import Bound, declared
-from smsapp.domain.campaign import personal
+from smsapp.domain.campaign import ExclusionReason, personal
 from smsapp.domain.contact import Type
-from smsapp.domain.errors import NotFound
+from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.funnel import Funnel
+from smsapp.domain.number_limits import from_json
 from smsapp.domain.sms_template import Purpose, variables
 from smsapp.services.channels import registry
+from smsapp.services.platform import keyset_page
+from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.audience import Audience, Cap, count_by_reason
+from smsapp.store.contacts import audience as people
+from smsapp.store.contacts import segments
+from smsapp.store.contacts.audience import Audience, Cap, DayLimit, count_by_reason, count_members, messages_today
 from smsapp.store.contacts.contacts import ContactIds
 from smsapp.store.contacts.property_catalogue import property_types, redirects
-from smsapp.store.contacts.segments import Segment, members
+from smsapp.store.contacts.segments import Segment, together
 from smsapp.store.contacts.values import Source, source_of
 from smsapp.store.db import current_session
+from smsapp.store.privacy import erased_numbers
 from smsapp.store.runs import retries
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
 from smsapp.store.users import Preference
 
+PEOPLE = 50
+"""Excluded people on one page."""
 CAPS = "frequency_caps"
 """Preference: {"enabled": bool, "per_day": n, "per_week": n} for marketing messages to one number."""
 
@@ -48,41 +58,102 @@ class AudienceCounts:
         return Funnel(self.target, self.planned, self.left_out).effective
 
 
+def members(rule: AudienceRule, now: dt.datetime) -> ContactIds:
+    """Return the select of those that a campaign is for, excluded ones included; raises NotFound, Refusal."""
+    return together(_segments(rule.include), rule.match, now)
+
+
+def problems(rule: AudienceRule, now: dt.datetime) -> list[Problem]:
+    """Return why the rule of one of these segments cannot be answered; those that are gone are not among them."""
+    rows = [current_session().get(Segment, id_) for id_ in rule.ids]
+    problems: list[Problem] = []
+    for segment in rows:
+        try:
+            if segment is not None:
+                segments.members(segment, now)
+        except Refusal as refusal:
+            problems += [replace(problem, place="segment") for problem in refusal.problems]
+    return problems
+
+
+def named(rule: AudienceRule) -> NamedAudience:
+    """Return the rule by the names of its segments."""
+    return segments.named(rule, segments.names(current_session(), rule.ids))
+
+
+def readable(rule: AudienceRule, now: dt.datetime) -> AudienceRule:
+    """Return the rule without segments that are gone; the empty one if the rule of one cannot be answered."""
+    return AudienceRule() if problems(rule, now) else there(rule)
+
+
+def there(rule: AudienceRule) -> AudienceRule:
+    """Return the rule without segments that are gone."""
+    names = segments.names(current_session(), rule.ids)
+    return rule.without([id_ for id_ in rule.ids if id_ not in names])
+
+
+def _segments(ids: Sequence[int]) -> list[Segment]:
+    """Return these segments; raises NotFound if there is none, or if one is gone."""
+    rows = [current_session().get(Segment, id_) for id_ in ids]
+    chosen = [segment for segment in rows if segment is not None]
+    if not ids or len(chosen) < len(ids):
+        raise NotFound("segment")
+    return chosen
+
+
+def _excluded(rule: AudienceRule, now: dt.datetime) -> list[ContactIds]:
+    return [segments.members(segment, now) for segment in _segments(rule.exclude)] if rule.exclude else []
+
+
 def describe(
-    segment_id: int,
+    rule: AudienceRule,
     channel_id: int | None,
     template_id: int | None,
     mapping: Mapping[str, Any] | None,
     now: dt.datetime,
+    consented_only: bool = False,
+    left_out_carriers: Sequence[str] = (),
 ) -> Audience:
-    """Return the audience of a segment with these choices; raises NotFound if the segment is gone."""
-    segment = current_session().get(Segment, segment_id)
-    if segment is None:
-        raise NotFound("segment")
-    return _described(lambda _property: members(segment, now), channel_id, template_id, mapping, now)
+    """Return the audience of a rule with these choices; raises NotFound if a segment is gone, Refusal if one's rule
+    cannot be read."""
+    choices = (channel_id, template_id, mapping, now, consented_only, left_out_carriers)
+    chosen = members(rule, now)
+    return _described(lambda _property: chosen, _excluded(rule, now), *choices)
 
 
 def tried_again(
     run_id: int,
+    rule: AudienceRule,
     channel_id: int | None,
     template_id: int | None,
     mapping: Mapping[str, Any] | None,
     now: dt.datetime,
+    consented_only: bool = False,
+    left_out_carriers: Sequence[str] = (),
 ) -> Audience:
-    """Return the people whose failed messages of this run are worth another try, as an audience."""
-    return _described(lambda name: retries.members(run_id, name), channel_id, template_id, mapping, now)
+    """Return the people whose failed messages of this run are worth another try, as an audience.
+
+    Of the rule only those count whom it leaves out; of segments that are gone, nobody.
+    """
+    excluded = _excluded(there(rule), now)
+    choices = (channel_id, template_id, mapping, now, consented_only, left_out_carriers)
+    return _described(partial(retries.members, run_id), excluded, *choices)
 
 
 def _described(
     members: Callable[[str], ContactIds],
+    excluded: Sequence[ContactIds],
     channel_id: int | None,
     template_id: int | None,
     mapping: Mapping[str, Any] | None,
     now: dt.datetime,
+    consented_only: bool = False,
+    left_out_carriers: Sequence[str] = (),
 ) -> Audience:
     channel = current_session().get(ChannelRow, channel_id) if channel_id else None
     template = current_session().get(SmsTemplate, template_id) if template_id else None
     phone_property = channel.phone_property if channel else "$phone"
+    marketing = template is not None and template.purpose == Purpose.MARKETING
     return Audience(
         members=members(phone_property),
         phone_property=phone_property,
@@ -90,7 +161,14 @@ def _described(
         values=sources(template, mapping or {}) if template else (),
         countries=channel.countries if channel else (),
         number_classes=channel.number_classes if channel else (),
-        caps=caps(now) if template and template.purpose == Purpose.MARKETING else (),
+        limits=number_limits(channel, now) if channel else (),
+        caps=caps(now) if marketing else (),
+        marketing=marketing,
+        signature=template.signature if template else "",
+        consented_only=consented_only,
+        excluded=excluded,
+        left_out_carriers=left_out_carriers,
+        erased_key=erased_numbers.key(current_session()),
     )
 
 
@@ -113,12 +191,35 @@ def sources(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Source]:
     return result
 
 
+def number_limits(channel: ChannelRow, now: dt.datetime) -> list[DayLimit]:
+    """Return what the channel's limits by prefix leave of today, a calendar day of the default zone.
+
+    Whoever freezes a run is alone on the channel (`store/runs/freezing.py`), so of two runs at the same time the later
+    one sees what the earlier one used up.
+    """
+    limits = from_json(channel.number_limits)
+    if not any(limit.most for limit in limits):
+        return [DayLimit(limit.prefix, limit.most) for limit in limits]
+    prefixes = [limit.prefix for limit in limits]
+    used = messages_today(current_session(), channel.id, _midnight(now), prefixes)
+    return [
+        DayLimit(limit.prefix, None if limit.most is None else max(0, limit.most - used.get(place, 0)))
+        for place, limit in enumerate(limits)
+    ]
+
+
+def _midnight(now: dt.datetime) -> dt.datetime:
+    """Return the beginning of the day in the default zone."""
+    local = now.astimezone(ZoneInfo(settings().DEFAULT_ZONE))
+    return local.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def caps(now: dt.datetime) -> list[Cap]:
     """Return the frequency caps in force, for today and for seven calendar days of the default zone."""
     preference = current_session().get(Preference, CAPS)
     if preference is None or not preference.value.get("enabled"):
         return []
-    today = now.astimezone(ZoneInfo(settings().DEFAULT_ZONE)).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = _midnight(now)
     limits = [
         (today, preference.value.get("per_day")),
         (today - dt.timedelta(days=6), preference.value.get("per_week")),
@@ -127,15 +228,17 @@ def caps(now: dt.datetime) -> list[Cap]:
 
 
 def counts(
-    segment_id: int,
+    rule: AudienceRule,
     channel_id: int | None,
     template_id: int | None = None,
     mapping: Mapping[str, Any] | None = None,
     *,
     now: dt.datetime,
+    consented_only: bool = False,
+    left_out_carriers: Sequence[str] = (),
 ) -> AudienceCounts:
-    """Count the segment's members, planned or excluded by reason, as if the campaign were sent now."""
-    return tally(describe(segment_id, channel_id, template_id, mapping, now))
+    """Count the people of a rule, planned or excluded by reason, as if the campaign were sent now."""
+    return tally(describe(rule, channel_id, template_id, mapping, now, consented_only, left_out_carriers))
 
 
 def tally(audience: Audience) -> AudienceCounts:
@@ -143,6 +246,26 @@ def tally(audience: Audience) -> AudienceCounts:
     n_by_reason = count_by_reason(current_session(), audience)
     left_out: dict[str, int] = {reason: n for reason, n in n_by_reason.items() if reason is not None}
     return AudienceCounts(sum(n_by_reason.values()), n_by_reason.get(None, 0), left_out)
+
+
+@dataclass(frozen=True)
+class ExcludedPerson:
+    """Somebody who would get no message; `phone` is "" without one."""
+
+    contact_id: int
+    xwho: str
+    phone: str = field(repr=False)
+
+
+def excluded_people(audience: Audience, reason: ExclusionReason, after: int) -> KeysetPage[ExcludedPerson, int]:
+    """Return one page of the people of an audience who are excluded for this reason, after a contact id."""
+    rows = people.excluded_people(current_session(), audience, reason, after, PEOPLE + 1)
+    return keyset_page.cut([ExcludedPerson(*row) for row in rows], PEOPLE, lambda person: person.contact_id)
+
+
+def size(audience: Audience | None) -> int:
+    """Return how many people an audience has, whatever becomes of them; 0 for none."""
+    return count_members(current_session(), audience) if audience else 0
 
 
 def filled(names: Sequence[str], mapping: Mapping[str, Any], params: str | None) -> tuple[str, ...]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from smsapp.domain import contact as rules
@@ -18,7 +17,8 @@ from smsapp.store.contacts import aliases, contacts, property_catalogue, replies
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.replies import OptOut, Reply
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session
+from smsapp.store.privacy import erased_numbers
 from smsapp.store.runs import history
 from smsapp.store.runs.history import RunOfContact
 from smsapp.store.settings import settings
@@ -26,10 +26,10 @@ from smsapp.store.settings import settings
 BAD_RECORD_DAYS = 7
 """As Ark's error queue."""
 PAGE = 50
+MOST_CALLED = 8
+"""People of one name among whom a person chooses."""
 SHOWN_RUNS, SHOWN_REPLIES = 20, 10
 """The newest runs and replies on the page of one contact."""
-CHUNK = 5000
-"""Refused records removed in one transaction."""
 
 
 def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bool = False) -> KeysetPage[Contact, int]:
@@ -41,6 +41,33 @@ def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bo
         current_session(), search, settings().DEFAULT_REGION, before, PAGE + 1, sees_full_numbers=sees_full_numbers
     )
     return keyset_page.cut(rows, PAGE, lambda row: row.id)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who was looked up, with what tells people of one name apart."""
+
+    id: int
+    xwho: str
+    name: str
+    phone: str = field(repr=False)
+
+
+def people_called(search: str, *, sees_full_numbers: bool = False) -> list[Person]:
+    """Return the first MOST_CALLED who match the search of `listed`, and one more if there are more.
+
+    A whole user id means that person, and nobody whose id begins with it.
+    """
+    session, region = current_session(), settings().DEFAULT_REGION
+    if own_id := contacts.ids_of(session, [search]).get(search):
+        rows = [row for row in [contacts.find(session, own_id)] if row is not None]
+    else:
+        rows = contacts.listed(session, search, region, None, MOST_CALLED + 1, sees_full_numbers=sees_full_numbers)
+    return [Person(row.id, row.xwho, _name_of(row), row.phones.get(rules.PHONE) or "") for row in rows]
+
+
+def _name_of(row: Contact) -> str:
+    return next((str(row.properties[name]) for name in contacts.NAMES if row.properties.get(name)), "")
 
 
 def contact(contact_id: int) -> Contact:
@@ -104,9 +131,10 @@ def replied(contact: Contact) -> list[Reply]:
     return replies.newest_of(current_session(), _numbers(contact), SHOWN_REPLIES)
 
 
-def opt_outs_of(contact: Contact) -> list[OptOut]:
-    """Return the opt-outs of this person's numbers."""
-    return replies.opt_outs_of(current_session(), _numbers(contact))
+def opt_outs_of(contact: Contact) -> dict[str, OptOut]:
+    """Return number -> opt-out of this person's numbers, also one from before the number was erased."""
+    forms = erased_numbers.stored_forms(current_session(), _numbers(contact))
+    return {forms[opt_out.phone]: opt_out for opt_out in replies.opt_outs_of(current_session(), _numbers(contact))}
 
 
 def _numbers(contact: Contact) -> set[str]:
@@ -137,14 +165,3 @@ def catalogue() -> list[Property]:
 def bad_records(source: str = "", reason: str = "", appid: str = "", before: int | None = None) -> list[BadRecord]:
     """Return refused records, newest first, at most one page and one more."""
     return app_keys.bad_records(current_session(), source, reason, appid, before, PAGE + 1)
-
-
-def forget_bad_records(now: dt.datetime) -> int:
-    """Remove refused records older than BAD_RECORD_DAYS; return how many."""
-    total = 0
-    while True:
-        with writing() as session:
-            n = app_keys.delete_bad_records(session, now - dt.timedelta(days=BAD_RECORD_DAYS), CHUNK)
-        total += n
-        if n < CHUNK:
-            return total

@@ -6,8 +6,10 @@ import datetime as dt
 from dataclasses import dataclass
 
 from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.rights import Right
 from smsapp.services.contacts.audience import CAPS
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import users
 from smsapp.store.db import current_session, writing
@@ -35,6 +37,7 @@ def frequency_caps() -> FrequencyCaps:
 
 def save_frequency_caps(caps: FrequencyCaps, by: Actor, now: dt.datetime) -> None:
     """Save the caps: they apply to every run that is opened from now on. Raises Refusal with the problems."""
+    require(by, Right.SENDING_WRITE)
     problems = _problems(caps)
     if problems:
         raise Refusal(*problems)

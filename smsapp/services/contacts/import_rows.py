@@ -20,7 +20,7 @@ from smsapp.domain.import_state import ImportState
 from smsapp.domain.layout import Layout, layout_problems
 from smsapp.domain.rejection import Reason
 from smsapp.domain.trust import Origin, Source
-from smsapp.services.contacts import imports
+from smsapp.services.contacts import consents, imports
 from smsapp.services.contacts.imports import Preview
 from smsapp.services.platform.clock import Clock
 from smsapp.services.platform.collector import collector_off
@@ -61,6 +61,8 @@ class Tally:
 class TakenRows:
     """The rows of one transaction."""
 
+    names: Sequence[str] = ()
+    """The properties that the file's columns become."""
     count: int = 0
     read_bytes: int = 0
     fit: list[tuple[str, str, str]] = field(default_factory=list)
@@ -129,7 +131,7 @@ def _take(
 ) -> TakenRows:
     """Read and convert one chunk; at the end of the file it is empty."""
     phones = layout.phones(property_catalogue.phone_properties(current_session()))
-    chunk = TakenRows()
+    chunk = TakenRows([column.name for column in layout.columns])
     for rows, chunk.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
         piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
         chunk.bad += [_as_it_stands(form, position + chunk.count, rows, bad) for bad in piece.bad]
@@ -148,6 +150,7 @@ def _write(import_id: int, chunk: TakenRows, position: int, now: dt.datetime, ro
     """
     with writing() as session:
         added = contacts.merge(session, chunk.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
+        consents.note_values([xwho for xwho, _values, _phones in chunk.fit], now, *chunk.names)
         # An empty cell changes nothing, so the contact may have had a number before.
         empty = [xwho for xwho, bad in chunk.without_number if bad.reason == Reason.NO_NUMBER]
         numbered = contacts.with_number(session, empty) if empty else frozenset[str]()

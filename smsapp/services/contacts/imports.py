@@ -18,7 +18,9 @@ from smsapp.domain.guesses import Guess
 from smsapp.domain.import_state import ImportState
 from smsapp.domain.invisible import trimmed
 from smsapp.domain.layout import Column, Layout, layout_problems
+from smsapp.domain.rights import Right
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import limited, reading, recognition
 from smsapp.services.tables.formats import Choice, Format
@@ -68,12 +70,23 @@ def found(import_id: int) -> Import:
     return row
 
 
+def waiting() -> list[Import]:
+    """Return the imports of uploaded files that nobody has started."""
+    return store.abandoned_uploads(current_session(), None)
+
+
+def count_unfinished(before: dt.datetime | None = None) -> int:
+    """Return how many files are being imported, of those uploaded before that moment."""
+    return store.count_unfinished(current_session(), before)
+
+
 def path_of(row: Import) -> Path:
     return settings().INSTANCE_DIR / "uploads" / row.path
 
 
 def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Import:
     """Store an uploaded file and enqueue its recognition; raise Refusal if too many of this person's files wait."""
+    require(by, Right.CONTACTS_IMPORT)
     _refuse_over_quota(by)
     folder = settings().INSTANCE_DIR / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +110,7 @@ def _refuse_over_quota(by: Actor) -> None:
 
 def register(path: Path, file_name: str, by: Actor, now: dt.datetime, choice: Choice = UNCHANGED) -> Import:
     """Add an import of a file of this machine for a command and recognise it; raise Refusal if it is no table."""
+    require(by, Right.CONTACTS_IMPORT)
     recognised = recognition.recognise(path)
     return _enter(
         Import(
@@ -192,6 +206,7 @@ def start(
     import_id: int, layout: Layout | None, choice: Choice, by: Actor, now: dt.datetime, *, ring: bool = True
 ) -> None:
     """Store the layout of an uploaded file and enqueue its import; raise Refusal if the layout is wrong."""
+    require(by, Right.CONTACTS_IMPORT)
     row = found(import_id)
     if row.state != ImportState.UPLOADED:
         raise Refusal(Problem("import_begun"))
@@ -216,6 +231,7 @@ def start(
 
 def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
     """Remove an uploaded file whose import has not begun."""
+    require(by, Right.CONTACTS_IMPORT)
     with writing() as session:
         row = found(import_id)
         if row.state not in store.BEGUN_NOT:
@@ -233,14 +249,20 @@ def sweep(now: dt.datetime) -> int:
     unrecognised = store.stranded_recognitions(current_session(), now)
     for import_id in unrecognised:
         queue.enqueue(queue.PERIODIC, "recognise_import", import_id)
-    stale = store.abandoned_uploads(current_session(), now - dt.timedelta(days=FORGOTTEN_DAYS))
+    drop_abandoned(now - dt.timedelta(days=FORGOTTEN_DAYS))
+    return len(stranded) + len(unrecognised)
+
+
+def drop_abandoned(before: dt.datetime) -> int:
+    """Remove files uploaded before that moment that nobody imported; return how many."""
+    stale = store.abandoned_uploads(current_session(), before)
     if stale:
         with writing() as session:
             for row in stale:
                 session.delete(row)
         for row in stale:
             drop_file(row)
-    return len(stranded) + len(unrecognised)
+    return len(stale)
 
 
 def drop_file(row: Import) -> None:

@@ -11,18 +11,24 @@ from openpyxl.utils import get_column_letter
 from sqlalchemy.orm import Session
 
 from smsapp.domain import phone
+from smsapp.domain import scope as scopes
 from smsapp.domain.cells import FORMULA, BrokenRow, Row, whole_number
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.invisible import trimmed
 from smsapp.domain.optout import Confirmation, OptOutSource
+from smsapp.domain.rights import Right
+from smsapp.domain.scope import EVERYTHING, Coverage, Scope
 from smsapp.domain.storable import storable
+from smsapp.services.contacts import coverages
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.tables import limited, reading
 from smsapp.services.tables.formats import Format
 from smsapp.store.contacts import replies as store
 from smsapp.store.contacts.replies import OptOut
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.settings import settings
+from smsapp.store.sms_templates import all_signatures
 
 NOUN = "opt_out"
 PHONE_HEADERS = frozenset({"手机号", "手机号码", "手机", "号码", "电话", "phone", "phonenumber", "mobile", "number"})
@@ -54,41 +60,96 @@ def record(
     source: OptOutSource,
     now: dt.datetime,
     *,
+    refused: Coverage = EVERYTHING,
     remark: str = "",
     channel_id: int | None = None,
     campaign_id: int | None = None,
     confirm: bool = False,
 ) -> bool:
-    """Put a number (E.164) on the list, in the caller's transaction; False if it is there already.
+    """Put a number (E.164) on the list, in the caller's transaction; False if it has refused as much before.
 
     `confirm`: a new entry's person gets a text that confirms it, once.
     """
-    row = _row(number, source, now, remark, channel_id, campaign_id)
-    row["confirmation"] = Confirmation.DUE if confirm else Confirmation.NONE
-    return store.add_opt_outs(session, [row]) == 1
+    rows = _rows(number, source, now, refused, remark, channel_id, campaign_id)
+    for row in rows:
+        row["confirmation"] = Confirmation.DUE if confirm else Confirmation.NONE
+    return sum(store.add_opt_outs(session, [row]) for row in rows) > 0
 
 
 def record_told(session: Session, keys: Sequence[tuple[int, int]], now: dt.datetime) -> int:
     """Put numbers on the list that the provider reports as opted out, in the caller's transaction; return how many.
 
+    They refuse everything: a provider does not say of what its own list keeps them.
+
     `keys` are (run, seq) of the messages that it did not deliver for that reason.
     """
     rows = {
-        message.phone: _row(message.phone, OptOutSource.PROVIDER, now, "", message.channel_id, message.campaign_id)
+        message.phone: row
         for message in store.recipients(session, keys)
+        for row in _rows(
+            message.phone, OptOutSource.PROVIDER, now, EVERYTHING, "", message.channel_id, message.campaign_id
+        )
     }
     # In the order of numbers, so that two workers do not deadlock.
     return store.add_opt_outs(session, [rows[number] for number in sorted(rows)])
 
 
-def add(raw: str, remark: str, actor: Actor, now: dt.datetime) -> bool:
-    """Put a number on the list for a person; False if it is there already. Raises Refusal if it is no number."""
+def add(raw: str, remark: str, actor: Actor, now: dt.datetime, refused: Coverage = EVERYTHING) -> bool:
+    """Put a number on the list for a person; False if it has refused as much before.
+
+    Raises Refusal if it is no number, or no signature of ours is named where one is meant.
+    """
+    require(actor, Right.REPLIES_DECIDE)
     number = _number(raw)
     with writing() as session:
-        is_new = record(session, number, OptOutSource.PERSON, now, remark=remark.strip()[:LONGEST_NOTE])
+        coverages.check(session, refused)
+        remark = remark.strip()[:LONGEST_NOTE]
+        is_new = record(session, number, OptOutSource.PERSON, now, refused=refused, remark=remark)
         if is_new:
-            log_action(session, actor, "create", NOUN, phone.mask(number), now)
+            log_action(
+                session,
+                actor,
+                "create",
+                NOUN,
+                phone.mask(number),
+                now,
+                scope=coverages.as_words(refused.refused_by(number)),
+            )
     return is_new
+
+
+def change(opt_out_id: int, refused: Coverage, reason: str, actor: Actor, now: dt.datetime) -> None:
+    """Set what a number on the list refuses; raises Refusal without a reason, which the audit log keeps.
+
+    A number of a country in which a refusal always counts for everything cannot refuse less.
+    """
+    require(actor, Right.REPLIES_DECIDE)
+    if not reason.strip():
+        raise Refusal(Problem("scope_reason_missing", "reason"))
+    with writing() as session:
+        entry = lock_row(session, OptOut, opt_out_id)
+        if entry is None:
+            raise NotFound(NOUN)
+        coverages.check(session, refused, of_row(entry).signatures)
+        counted = refused.refused_by(entry.phone)
+        if counted != refused:
+            raise Refusal(Problem("scope_always_everything", "scope"))
+        before = of_row(entry)
+        if before == refused:
+            return
+        entry.scope, entry.signatures = refused.scope, scopes.as_text(refused.signatures)
+        store.note_refusals(session, [(entry.phone, entry.scope, entry.signatures)])
+        facts = {
+            "was": coverages.as_words(before),
+            "scope": coverages.as_words(refused),
+            "reason": reason.strip()[:LONGEST_NOTE],
+        }
+        log_action(session, actor, "edit", NOUN, phone.mask(entry.phone), now, **facts)
+
+
+def of_row(entry: OptOut) -> Coverage:
+    """Return what a number on the list refuses."""
+    return Coverage(Scope(entry.scope), scopes.from_text(entry.signatures))
 
 
 def remove(opt_out_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
@@ -96,6 +157,7 @@ def remove(opt_out_id: int, reason: str, actor: Actor, now: dt.datetime) -> None
 
     The reason is kept in the audit log.
     """
+    require(actor, Right.REPLIES_DECIDE)
     if not reason.strip():
         raise Refusal(Problem("consent_reason_missing", "reason"))
     with writing() as session:
@@ -103,6 +165,7 @@ def remove(opt_out_id: int, reason: str, actor: Actor, now: dt.datetime) -> None
         if entry is None:
             raise NotFound(NOUN)
         log_action(session, actor, "delete", NOUN, phone.mask(entry.phone), now, reason=reason.strip()[:LONGEST_NOTE])
+        store.note_removed(session, [entry.phone])
         session.delete(entry)
 
 
@@ -138,45 +201,60 @@ def find_page(
 
 
 def take_file(content: bytes, actor: Actor, now: dt.datetime) -> OptOutFile:
-    """Put the numbers of a CSV, text or XLSX file on the list; rows without a readable number are reported.
+    """Put the numbers of a CSV, text or XLSX file on the list; rows that cannot be read are reported.
 
-    The number is in the column 手机号 or phone, else in the first; 备注 or note is stored with it. Raises Refusal if
-    the file cannot be read at all.
+    The number is in the column 手机号 or phone, else in the first; 备注 or note is stored with it, 范围 or scope and
+    签名 or signature say what is refused: everything if both are empty. Raises Refusal if the file cannot be read.
     """
+    require(actor, Right.REPLIES_DECIDE)
     result = OptOutFile()
-    rows: dict[str, dict[str, object]] = {}
+    # A statement holds each number once, so the second signature that a number refuses is in the next one.
+    turns: list[dict[str, dict[str, object]]] = []
+    taken: set[tuple[object, ...]] = set()
     with limited.small_table(content) as (path, form):
-        for number, remark in _numbers(path, form, result):
-            if number in rows:
-                result.known += 1
-            else:
-                rows[number] = _row(number, OptOutSource.IMPORT, now, remark)
-    if not rows and not result.refused:
+        for number, refused, remark in _numbers(path, form, result):
+            for row in _rows(number, OptOutSource.IMPORT, now, refused, remark):
+                key = (number, row["scope"], row["signatures"])
+                if key in taken:
+                    result.known += 1
+                    continue
+                taken.add(key)
+                turn = next((turn for turn in turns if number not in turn), None)
+                if turn is None:
+                    turns.append(turn := {})
+                turn[number] = row
+    if not turns and not result.refused:
         raise Refusal(Problem("file_only_headings", "file"))
     with writing() as session:
-        result.added = store.add_opt_outs(session, list(rows.values()))
-        result.known += len(rows) - result.added
+        result.added = sum(store.add_opt_outs(session, list(turn.values())) for turn in turns)
+        result.known += sum(map(len, turns)) - result.added
         log_action(
             session, actor, "import", NOUN, "", now, added=result.added, known=result.known, refused=result.refused
         )
     return result
 
 
-def _numbers(path: Path, form: Format, result: OptOutFile) -> Iterator[tuple[str, str]]:
-    """Yield (number, remark) of each good row and count the others as refused."""
-    region = settings().DEFAULT_REGION
+def _numbers(path: Path, form: Format, result: OptOutFile) -> Iterator[tuple[str, Coverage, str]]:
+    """Yield (number, what it refuses, remark) of each good row and count the others as refused."""
+    region, known = settings().DEFAULT_REGION, set(all_signatures(current_session()))
     headings = reading.parted(reading.sample(path, form), form)[0]
     names = ["".join(trimmed(heading).split()).casefold() for heading in headings]
-    place = next((index for index, name in enumerate(names) if name in PHONE_HEADERS), 0)
-    remark_place = next((index for index, name in enumerate(names) if name in NOTE_HEADERS), -1)
+    place = coverages.place(names, PHONE_HEADERS)
+    places = [
+        coverages.place(names, words) for words in (coverages.SCOPE_HEADERS, coverages.SIGNATURE_HEADERS, NOTE_HEADERS)
+    ]
     for row_number, cells in reading.numbered(path, form):
-        raw = trimmed(cells[place]) if place < len(cells) else ""
+        raw = coverages.cell(cells, max(place, 0))
         number = "" if isinstance(cells, BrokenRow) else phone.normalise(whole_number(raw), region)
-        if number:
-            remark = trimmed(cells[remark_place]) if 0 <= remark_place < len(cells) else ""
-            yield number, storable(remark, LONGEST_NOTE)
+        if not number:
+            _complain(result, row_number, _problem(row_number, cells, max(place, 0), raw))
+            continue
+        scope, signature, remark = [coverages.cell(cells, at) for at in places]
+        refused = coverages.read(scope, signature, known)
+        if isinstance(refused, Problem):
+            _complain(result, row_number, refused)
         else:
-            _complain(result, row_number, _problem(row_number, cells, place, raw))
+            yield number, refused, storable(remark, LONGEST_NOTE)
 
 
 def _problem(row_number: int, cells: Row, place: int, raw: str) -> Problem:
@@ -200,20 +278,29 @@ def _number(raw: str) -> str:
     return number
 
 
-def _row(
+def _rows(
     number: str,
     source: OptOutSource,
     now: dt.datetime,
+    refused: Coverage,
     remark: str = "",
     channel_id: int | None = None,
     campaign_id: int | None = None,
-) -> dict[str, object]:
-    return {
-        "phone": number,
-        "source": source,
-        "note": remark,
-        "channel_id": channel_id,
-        "campaign_id": campaign_id,
-        "at": now,
-        "confirmation": Confirmation.NONE,
-    }
+) -> list[dict[str, object]]:
+    """Return the rows of a refusal as `store/contacts/replies.py` `add_opt_outs` takes them."""
+    counted = refused.refused_by(number)
+    alone: list[tuple[str, ...]] = [(name,) for name in counted.signatures]
+    return [
+        {
+            "phone": number,
+            "source": source,
+            "note": remark,
+            "channel_id": channel_id,
+            "campaign_id": campaign_id,
+            "at": now,
+            "scope": counted.scope,
+            "signatures": scopes.as_text(names),
+            "confirmation": Confirmation.NONE,
+        }
+        for names in alone or [()]
+    ]

@@ -18,13 +18,14 @@ from smsapp.domain import phone, property_change, property_labels
 from smsapp.domain.contact import MAX_NAME, PRESETS, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.property_change import ASIDE, ChangeKind, ChangeState, Winner, converted
+from smsapp.domain.rights import Right
 from smsapp.domain.writing import written
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.platform.clock import Clock
 from smsapp.store import queue
-from smsapp.store.contacts import audience as people
-from smsapp.store.contacts import contacts, property_catalogue
+from smsapp.store.contacts import audience_values, contacts, property_catalogue
 from smsapp.store.contacts import property_changes as store
 from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.property_changes import PropertyChange, Use
@@ -94,7 +95,7 @@ def catalogue() -> Catalogue:
     places = 1 if complete else PLACES
     n_contacts, n_by_name = 0, Counter[str]()
     for place in range(places):
-        n, n_in_place = people.count_values(
+        n, n_in_place = audience_values.count_values(
             current_session(), contacts.all_ids(), last_id * place // places, SAMPLED // places
         )
         n_contacts += n
@@ -136,6 +137,7 @@ def busy(name: str) -> PropertyChange | None:
 
 def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
     """Give a property another label; raises Refusal for one that another property has."""
+    require(by, Right.PROPERTIES_WRITE)
     label = label.strip()
     if len(label) > MAX_NAME:
         raise Refusal(Problem("property_label_long", "label", {"most": MAX_NAME}))
@@ -186,6 +188,7 @@ def preview_removal(name: str) -> Preview:
 
 def retype(name: str, kind: Type, by: Actor, now: dt.datetime) -> int:
     """Begin to convert all values; those that cannot be are kept as text in a property of their own. Raises Refusal."""
+    require(by, Right.PROPERTIES_WRITE)
     row = get(name)
     if row.type == kind:
         raise Refusal(Problem("property_type_same", "type"))
@@ -195,6 +198,7 @@ def retype(name: str, kind: Type, by: Actor, now: dt.datetime) -> int:
 
 def merge(name: str, target: str, wins: Winner, by: Actor, now: dt.datetime) -> int:
     """Begin to merge `name` into `target`; its uses are renamed once all values are moved. Raises Refusal."""
+    require(by, Right.PROPERTIES_WRITE)
     source, into = get(name), get(target)
     if name == target:
         raise Refusal(Problem("property_merge_itself", "target"))
@@ -205,6 +209,7 @@ def merge(name: str, target: str, wins: Winner, by: Actor, now: dt.datetime) -> 
 
 def remove(name: str, by: Actor, now: dt.datetime) -> int:
     """Begin to remove a property and all its values; raises Refusal while something uses it."""
+    require(by, Right.PROPERTIES_WRITE)
     get(name)
     _refuse_used(name, {"segment", "campaign", "channel"})
     return _begin(ChangeKind.REMOVE, name, "", "", by, now)
@@ -319,6 +324,11 @@ def _finish(session: Session, change: PropertyChange, now: dt.datetime) -> int |
     if change.kind == ChangeKind.REMOVE and row is not None and row.merged_into is None:
         session.delete(row)
     return None
+
+
+def has_work(_now: dt.datetime) -> bool:
+    """Return whether a change is unfinished."""
+    return bool(store.open_changes(current_session()))
 
 
 def sweep() -> int:

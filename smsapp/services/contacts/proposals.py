@@ -10,8 +10,11 @@ from typing import Any
 from smsapp.domain import trust
 from smsapp.domain.contact import Type, canonical
 from smsapp.domain.rejection import Unfit
+from smsapp.domain.rights import Right
 from smsapp.domain.trust import Origin, Source
+from smsapp.services.contacts import consents
 from smsapp.services.platform import audit_log, keyset_page
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store.apps.app_keys import AppKey
@@ -83,6 +86,7 @@ def accept(ids: Collection[int], by: Actor, now: dt.datetime) -> Decided:
     An id identifies what a person has seen: another proposal of the same key has another id, and one whose old value
     has changed meanwhile is listed anew instead of being accepted.
     """
+    require(by, Right.PROPOSALS_DECIDE)
     result = Decided()
     sorted_ids = sorted(ids)
     for begin in range(0, len(sorted_ids), AT_ONCE):
@@ -92,6 +96,7 @@ def accept(ids: Collection[int], by: Actor, now: dt.datetime) -> Decided:
 
 def accept_all(selection: Chosen, until: int, by: Actor, now: dt.datetime) -> Decided:
     """Accept all selected proposals up to the id `until`."""
+    require(by, Right.PROPOSALS_DECIDE)
     result = Decided()
     while ids := rows.ids_of(current_session(), selection, until, AT_ONCE):
         _accept(ids, by, now, result)
@@ -100,6 +105,7 @@ def accept_all(selection: Chosen, until: int, by: Actor, now: dt.datetime) -> De
 
 def reject(ids: Collection[int], by: Actor, now: dt.datetime) -> int:
     """Remove these proposals; return how many there were."""
+    require(by, Right.PROPOSALS_DECIDE)
     with writing() as session:
         rejected = rows.remove(session, ids)
         if rejected:
@@ -109,6 +115,7 @@ def reject(ids: Collection[int], by: Actor, now: dt.datetime) -> int:
 
 def reject_all(selection: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
     """Remove all selected proposals up to the id `until`; return how many there were."""
+    require(by, Right.PROPOSALS_DECIDE)
     with writing() as session:
         rejected = rows.remove_matching(session, selection, until)
         if rejected:
@@ -145,6 +152,7 @@ def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, result: Decided) ->
             for id_, xwho in sorted(xwho_by_id.items(), key=lambda item: item[1])
         ]
         contacts.replace(session, profiles, now)
+        consents.note_values(xwho_by_id.values(), now, *result.names)
         rows.remove(session, ids)
         rows.add(session, renewed, now)
         if xwho_by_id:

@@ -16,12 +16,17 @@ from smsapp.domain import segment as rules
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.phone import mask_inside
+from smsapp.domain.rights import Right
 from smsapp.domain.segment import Group, Kind
 from smsapp.domain.segment_reader import from_json
+from smsapp.domain.tags import Item
 from smsapp.services.contacts import audience
 from smsapp.services.contacts.audience import AudienceCounts
-from smsapp.services.platform import audit_log
+from smsapp.services.platform import audit_log, tags
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
+from smsapp.store import tags as tag_rows
+from smsapp.store.campaigns import archive
 from smsapp.store.channels import channels as channel_rows
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import contacts, property_catalogue, property_values, segment_rules
@@ -30,6 +35,7 @@ from smsapp.store.contacts.audience import Audience
 from smsapp.store.contacts.contacts import ContactIds
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session, lock_row, writing
+from smsapp.store.privacy import erased_numbers
 from smsapp.store.users import User
 
 HOLDERS, HOLDERS_SECONDS = "smsapp.segments.holders", 60.0
@@ -73,14 +79,16 @@ def get(segment_id: int) -> Segment:
     return segment
 
 
-def choices() -> list[Segment]:
-    """Return all segments in the order of their names, for a drop-down."""
+def everything() -> list[Segment]:
+    """Return all segments in the order of their names, also archived ones."""
     return rows.all_segments(current_session())
 
 
-def listing(search: str = "") -> list[rows.ListedSegment]:
-    """Return all segments, newest first, with their creators and the campaigns that use them."""
-    return rows.listed(current_session(), search)
+def listing(search: str = "", tag: str = "", *, archived: bool = False) -> list[rows.ListedSegment]:
+    """Return all segments, newest first, with their creators and the campaigns that use them; archived ones or the
+    others."""
+    wanted = tags.filter_by(Item.SEGMENT, tag)
+    return rows.listed(current_session(), search, wanted, archived=archived)
 
 
 def uses(segment_id: int) -> list[rows.Use]:
@@ -155,6 +163,7 @@ def reach(contact_ids: ContactIds) -> list[Reach]:
                     trusted_numbers=channels[0].trusted_numbers,
                     countries=channels[0].countries,
                     number_classes=channels[0].number_classes,
+                    erased_key=erased_numbers.key(current_session()),
                 )
             ),
         )
@@ -190,29 +199,48 @@ def suggestions(name: str, *, sees_full_numbers: bool = False) -> list[str]:
     return [value for value in values if sees_full_numbers or mask_inside(value) == value]
 
 
+def ledger_problems(rule: Group, now: dt.datetime) -> list[Problem]:
+    """Return what keeps conditions on the ledger from being answered: messages that have been removed."""
+    try:
+        segment_rules.matching(rule, now)
+    except Refusal as refusal:
+        return list(refusal.problems)
+    return []
+
+
 # Changing
 
 
 def create(name: str, kind: Kind, rule: Group, *, by: Actor, now: dt.datetime) -> Segment:
     """Store a new segment with a rule and compute it; raises Refusal."""
+    require(by, Right.SEGMENTS_WRITE)
     return _keep(None, name, kind, rule, by, now)
 
 
 def edit(segment_id: int, name: str, kind: Kind, rule: Group, *, by: Actor, now: dt.datetime) -> Segment:
-    """Change a segment and compute it anew; raises Refusal. An uploaded one becomes one with a rule."""
+    """Change a segment and compute it anew; raises Refusal. An uploaded one becomes one with a rule, one that was saved
+    from a report stays as it is."""
+    require(by, Right.SEGMENTS_WRITE)
+    if get(segment_id).source:
+        raise Refusal(Problem("segment_saved_from_report", "name"))
     return _keep(segment_id, name, kind, rule, by, now)
 
 
 def _keep(segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime) -> Segment:
-    problems = rules.problems(rule, property_catalogue.property_types(current_session()))
-    if problems:
-        raise Refusal(*problems)
+    refuse_unfit(rule)
     with writing() as session:
         segment = prepared(session, segment_id, name, kind, rule, by, now)
         _compute(session, segment, now)
         action = "create" if segment_id is None else "edit"
         audit_log.log_action(session, by, action, "segment", segment.id, now, name=segment.name, size=segment.size)
     return segment
+
+
+def refuse_unfit(rule: Group) -> None:
+    """Raise Refusal for a rule with too much in it, or with properties that the catalogue does not have like this."""
+    problems = rules.problems(rule, property_catalogue.property_types(current_session()))
+    if problems:
+        raise Refusal(*problems)
 
 
 def prepared(
@@ -226,18 +254,21 @@ def prepared(
     else:
         segment = _locked(session, segment_id)
     segment.name, segment.kind, segment.rule, segment.updated_at = name, kind, rule.as_json(), now
+    segment.source = None
     _flush(session)
     return segment
 
 
 def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segment:
     """Store a copy of the segment under another name; of an uploaded or static one with its present members."""
+    require(by, Right.SEGMENTS_WRITE)
     with writing() as session:
         segment = _locked(session, segment_id)
         copy = Segment(
             name=_free_name(session, name),
             kind=segment.kind,
             rule=segment.rule,
+            source=segment.source,
             created_by=by.user_id,
             created_at=now,
             updated_at=now,
@@ -247,16 +278,21 @@ def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segme
         session.add(copy)
         _flush(session)
         rows.copy_members(session, segment.id, copy.id)
+        tag_rows.copy(session, Item.SEGMENT, segment.id, copy.id)
         audit_log.log_action(session, by, "save_as", "segment", copy.id, now, name=copy.name, source=segment.id)
     return copy
 
 
 def recompute(segment_id: int, *, by: Actor, now: dt.datetime) -> Segment:
-    """Compute a static segment's members anew, count a dynamic one's; raises Refusal for an uploaded one."""
+    """Compute a static segment's members anew, count a dynamic one's; raises Refusal for one whose members were
+    uploaded or saved from a report."""
+    require(by, Right.SEGMENTS_WRITE)
     with writing() as session:
         segment = _locked(session, segment_id)
         if segment.kind == Kind.UPLOADED:
             raise Refusal(Problem("segment_upload_again", "segment"))
+        if segment.source:
+            raise Refusal(Problem("segment_saved_from_report", "segment"))
         _compute(session, segment, now)
         audit_log.log_action(session, by, "recompute", "segment", segment.id, now, size=segment.size)
     return segment
@@ -264,11 +300,14 @@ def recompute(segment_id: int, *, by: Actor, now: dt.datetime) -> Segment:
 
 def delete(segment_id: int, *, by: Actor, now: dt.datetime) -> None:
     """Remove the segment; raises Refusal with the names of the campaigns that still need it."""
+    require(by, Right.SEGMENTS_WRITE)
     with writing() as session:
         segment = _locked(session, segment_id)
         names = rows.needed_by(session, segment.id)
         if names:
             raise Refusal(Problem("segment_in_use", "segment", {"names": names}))
+        if archive.was_sent(session, Item.SEGMENT, segment.id):
+            raise Refusal(Problem("segment_was_sent", "segment"))
         audit_log.log_action(session, by, "delete", "segment", segment.id, now, name=segment.name)
         rows.remove(session, segment.id)
 

@@ -5,28 +5,32 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from sqlalchemy.orm import Session
 
 from smsapp.domain import phone
 from smsapp.domain.cells import is_blank, whole_number
 from smsapp.domain.contact import MAX_ID, Type
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.invisible import trimmed, visible
+from smsapp.domain.rights import Right
 from smsapp.domain.segment import EVERYONE, Kind
 from smsapp.domain.storable import storable
 from smsapp.services.contacts import number_searches, segments
 from smsapp.services.contacts.segments import KnownProperty
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import limited, reading
 from smsapp.services.tables.formats import Format
 from smsapp.store.contacts import property_catalogue, uploaded_lists
 from smsapp.store.contacts import segments as rows
 from smsapp.store.contacts.segments import Segment
-from smsapp.store.contacts.uploaded_lists import Line
+from smsapp.store.contacts.uploaded_lists import Line, Staged
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 
@@ -59,6 +63,7 @@ def upload(
     contact are stored to be shown. Raises Refusal and changes nothing then. Without the right to see whole numbers only
     LISTS_PER_DAY lists are matched by numbers, because a match reveals a number.
     """
+    require(by, Right.SEGMENTS_WRITE)
     if property != USER_ID and property not in {property_.name for property_ in matchable()}:
         raise Refusal(Problem("segment_property_not_text", "property"))
     with tempfile.TemporaryDirectory() as folder:
@@ -67,32 +72,74 @@ def upload(
             shutil.copyfileobj(stream, file, 1 << 20)
         with limited.table(path) as (table, form), writing() as session:
             lines = _Lines(table, form, property)
-            numbers = lines.phone or segments.holds_numbers(property)
-            if numbers and not sees_full_numbers:
+            is_secret = lines.phone or segments.holds_numbers(property)
+            if is_secret and not sees_full_numbers:
                 number_searches.check_list(session, by, now)
             segment = segments.prepared(session, segment_id, name, Kind.UPLOADED, EVERYONE, by, now)
-            member_ids = uploaded_lists.match(session, iter(lines), property, phone=lines.phone)
-            staged = uploaded_lists.staged(session, KEPT_UNMATCHED)
-            if not lines.count:
-                raise Refusal(Problem("file_only_headings", "file"))
-            segment.size = rows.fill(session, segment.id, member_ids)
-            uploaded_lists.forget(session)
-            segment.rule = {
-                "source": {
-                    "file": file_name[-255:],
-                    "property": property,
-                    "lines": lines.count,
-                    "doubles": lines.count - staged.values,
-                    "matched": staged.matched,
-                    "unmatched": staged.values - staged.matched,
-                    "first_unmatched": staged.unmatched,
-                }
-            }
-            segment.computed_at = now
+            _fill(session, segment, lines, property, file_name, now)
+            action = number_searches.LIST if is_secret else "upload"
             facts = {"name": segment.name, "size": segment.size}
-            action = number_searches.LIST if numbers else "upload"
             audit_log.log_action(session, by, action, "segment", segment.id, now, **facts)
     return segment
+
+
+def store_ids(name: str, user_ids: Sequence[str], source: str, *, by: Actor, now: dt.datetime) -> Segment:
+    """Store the contacts with exactly these user ids as a new segment; `source` stands in the place of a file's name.
+
+    Raises Refusal and changes nothing then.
+    """
+    require(by, Right.SEGMENTS_WRITE)
+    with writing() as session:
+        segment = segments.prepared(session, None, name, Kind.UPLOADED, EVERYONE, by, now)
+        _fill(session, segment, _Ids(user_ids), USER_ID, source, now)
+        facts = {"name": segment.name, "size": segment.size}
+        audit_log.log_action(session, by, "upload", "segment", segment.id, now, **facts)
+    return segment
+
+
+def rule_of(file_name: str, property: str, lines: int, staged: Staged) -> dict[str, Any]:
+    """Return what is stored in the place of a rule: where the members come from."""
+    return {
+        "source": {
+            "file": file_name[-255:],
+            "property": property,
+            "lines": lines,
+            "doubles": lines - staged.values,
+            "matched": staged.matched,
+            "unmatched": staged.values - staged.matched,
+            "first_unmatched": staged.unmatched,
+        }
+    }
+
+
+def _fill(
+    session: Session, segment: Segment, lines: _Lines | _Ids, property: str, file_name: str, now: dt.datetime
+) -> None:
+    """Give a segment the contacts that these lines name."""
+    member_ids = uploaded_lists.match(session, iter(lines), property, phone=lines.phone)
+    staged = uploaded_lists.staged(session, KEPT_UNMATCHED)
+    if not lines.count:
+        raise Refusal(Problem("file_only_headings", "file"))
+    segment.size, segment.computed_at = rows.fill(session, segment.id, member_ids), now
+    uploaded_lists.forget(session)
+    segment.rule = rule_of(file_name, property, lines.count, staged)
+
+
+class _Ids:
+    """User ids as lines; `count` is the number of those that are not empty, after reading."""
+
+    phone = False
+
+    def __init__(self, user_ids: Sequence[str]) -> None:
+        self.count = 0
+        self._user_ids = user_ids
+
+    def __iter__(self) -> Iterator[Line]:
+        for number, user_id in enumerate(self._user_ids, 1):
+            value = visible(user_id)
+            if value:
+                self.count += 1
+                yield Line(number, value, user_id)
 
 
 class _Lines:

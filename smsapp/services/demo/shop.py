@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from smsapp.channels.types import Reply
 from smsapp.domain import segment as rules
+from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.billed_parts import parts
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.draft import Draft
@@ -28,6 +29,7 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import replies
 from smsapp.services.sending import starting
 from smsapp.services.templates import sms_templates
+from smsapp.store import demo_rows
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import contacts, property_catalogue
@@ -54,12 +56,14 @@ def is_empty() -> bool:
 def fill(now: dt.datetime, progress: Progress) -> None:
     """Fill an empty system; `progress` is called with how many contacts were added. Takes a few seconds."""
     month_ago = now - dt.timedelta(days=35)
-    server_key = _add_keys(month_ago)
-    _add_people(of_key(KeyKind.SERVER, server_key, month_ago), now, progress)
+    key_ids = _add_keys(month_ago)
+    _add_people(of_key(KeyKind.SERVER, key_ids[0], month_ago), now, progress)
     channel_id = _add_channel(month_ago)
     shop = Shop(channel_id, _add_templates(channel_id, month_ago), _add_segments(month_ago))
     _tell_past(shop, now)
     _prepare_future(shop, now)
+    with writing() as session:
+        demo_rows.mark(session, month_ago, channel_id, list(shop.segments.values()), key_ids)
 
 
 @dataclass(frozen=True)
@@ -80,18 +84,17 @@ class Shop:
     def draft(self, name: str, segment: str, template: str, schedule: Schedule) -> Draft:
         text = TEMPLATES[template][1]
         mapping = {variable: source for variable, source in self.mapping.items() if f"${{{variable}}}" in text}
-        return Draft(name, self.segments[segment], self.channel_id, self.templates[template], mapping, schedule)
+        audience = AudienceRule.of(self.segments[segment])
+        return Draft(name, audience, self.channel_id, self.templates[template], mapping, schedule)
 
 
 # -- people -----------------------------------------------------------------------------------------------------------
 
 
-def _add_keys(then: dt.datetime) -> int:
-    """Create an AppKey of each kind; return the id of the server key."""
-    server = app_keys.create("会员系统", KeyKind.SERVER, BY, then)
-    app_keys.create("商城 App", KeyKind.APP, BY, then)
-    app_keys.create("商城网站", KeyKind.BROWSER, BY, then)
-    return server.id
+def _add_keys(then: dt.datetime) -> list[int]:
+    """Create an AppKey of each kind; return their ids, that of the server key first."""
+    kinds = {"会员系统": KeyKind.SERVER, "商城 App": KeyKind.APP, "商城网站": KeyKind.BROWSER}
+    return [app_keys.create(name, kind, BY, then).id for name, kind in kinds.items()]
 
 
 def _add_people(source: Source, now: dt.datetime, progress: Progress) -> None:
@@ -319,4 +322,4 @@ def _prepare_future(shop: Shop, now: dt.datetime) -> None:
     _confirm(shop.draft("生日祝福（每日）", "今天过生日", "QH-1003", daily), now - dt.timedelta(hours=2))
     at_once = Schedule(Kind.NOW, ZONE)
     drafts.create(shop.draft("老客召回：试一次发送", "九十天没有下单", "QH-1001", at_once), BY, now)
-    drafts.create(Draft("新品上架（等模板审核）", shop.segments["全部用户"], shop.channel_id), BY, now)
+    drafts.create(Draft("新品上架（等模板审核）", AudienceRule.of(shop.segments["全部用户"]), shop.channel_id), BY, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -21,7 +22,8 @@ class AppThread:
 
     def run(self, step: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """Start a step; return the future of its result."""
-        return asyncio.get_running_loop().run_in_executor(self.executor, self._in_context, step, *args)
+        ids = contextvars.copy_context()  # of the log lines
+        return asyncio.get_running_loop().run_in_executor(self.executor, ids.run, self._in_context, step, *args)
 
     def close(self) -> None:
         """Wait for the steps that were started and end the thread."""

@@ -8,16 +8,21 @@ import secrets
 from sqlalchemy.orm import Session
 
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.roles import Role, login_problems, password_problems, plain_login
+from smsapp.domain.passwords import password_problems
+from smsapp.domain.rights import Right
+from smsapp.domain.roles import Role, login_problems, plain_login
 from smsapp.services.platform import audit_log, passwords
+from smsapp.services.platform.access import require, require_own
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import users as rows
 from smsapp.store.db import current_session, writing
+from smsapp.store.sign_in import sessions
 from smsapp.store.users import User
 
 
 def change_own(user_id: int, name: str, locale: str, actor: Actor, now: dt.datetime) -> None:
     """Set one's own name and language."""
+    require_own(actor, user_id)
     refuse(name_problems(name))
     with writing() as session:
         person = existing(session, user_id)
@@ -51,6 +56,7 @@ def by_login(login: str) -> User:
 
 def create(login: str, name: str, role: Role, password: str, actor: Actor, now: dt.datetime) -> User:
     """Return a new person who can sign in with this password (from the command line)."""
+    require(actor, Right.PEOPLE_WRITE)
     refuse(password_problems(password, plain_login(login)))
     password_hash = passwords.hasher.hash(password)
     with writing() as session:
@@ -78,6 +84,7 @@ def change(
     user_id: int, name: str, role: Role, sees_numbers: bool, active: bool, actor: Actor, now: dt.datetime
 ) -> User:
     """Change a person's account as an administrator; raises Refusal if no active administrator would remain."""
+    require(actor, Right.PEOPLE_WRITE)
     refuse(name_problems(name))
     with writing() as session:
         administrators = rows.lock_administrators(session, Role.ADMINISTRATOR)
@@ -85,19 +92,20 @@ def change(
         if administrators == [person.id] and (role is not Role.ADMINISTRATOR or not active):
             raise Refusal(Problem("last_administrator", "role" if active else "active"))
         if person.active and not active:
-            person.session_mark = new_mark()
-            rows.delete_links(session, person.id, now)
+            end_sessions(session, person, now)
         values = {"name": name.strip(), "role": str(role), "sees_numbers": sees_numbers, "active": active}
         changed = {key: value for key, value in values.items() if getattr(person, key) != value}
         for key, value in changed.items():
             setattr(person, key, value)
         if changed:
+            rows.note_rights(session, person)
             audit_log.log_action(session, actor, "change", "person", person.id, now, login=person.login, **changed)
     return person
 
 
 def disable(user_id: int, actor: Actor, now: dt.datetime) -> User:
     """Deactivate a person and end their sessions."""
+    require(actor, Right.PEOPLE_WRITE)
     row = person(user_id)
     return change(user_id, row.name, Role(row.role), row.sees_numbers, False, actor, now)
 
@@ -118,6 +126,13 @@ def existing(session: Session, user_id: int) -> User:
     if person is None:
         raise NotFound("person")
     return person
+
+
+def end_sessions(session: Session, person: User, now: dt.datetime) -> None:
+    """End every session and one-time link of this person: cookies with the mark before are worth nothing."""
+    person.session_mark = new_mark()
+    sessions.forget_all(session, person.id)
+    rows.delete_links(session, person.id, now)
 
 
 def new_mark() -> str:

@@ -13,13 +13,15 @@ from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.storable import storable
 from smsapp.services.contacts import opt_outs
-from smsapp.services.receipts import billing, matching
+from smsapp.services.receipts import billing, matching, proof_receipts
 from smsapp.services.receipts.matching import ChannelReceipt, MatchedReceipts, ReceiptsBySeq
 from smsapp.store.receipts import codes, state_changes, unmatched
 from smsapp.store.receipts.state_changes import MessageState, StateChange
 
 ReceiptContent = tuple[ReceiptStatus, Outcome | None, str]
 """What a receipt says: status, outcome and the provider's code."""
+LONGEST_PHONE = 16
+"""Characters stored of a receipt's number: E.164, or as the provider wrote it if no number can be read."""
 TEST_REF = "test-"
 """The prefix of references of test sends; their receipts belong to no run."""
 STATUS = {
@@ -41,12 +43,12 @@ def apply_receipts(session: Session, arrived: Mapping[int, Sequence[Receipt]], n
                 "channel_id": channel_id,
                 "ref": storable(receipt.ref),
                 "provider_ref": storable(receipt.provider_ref),
-                "phone": receipt.phone,
+                "phone": storable(receipt.phone, LONGEST_PHONE),
                 "status": receipt.status,
                 "outcome": receipt.outcome,
                 "code": storable(receipt.code),
             }
-            for channel_id, receipt in apply_to_messages(session, arrived, now)
+            for channel_id, receipt in proof_receipts.take(session, apply_to_messages(session, arrived, now), now)
             if not receipt.ref.startswith(TEST_REF)
         ],
         now,

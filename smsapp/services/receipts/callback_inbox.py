@@ -1,4 +1,4 @@
-"""Stores callbacks before they are acknowledged, those of the same moment in one transaction; deletes old ones."""
+"""Stores callbacks before they are acknowledged, those of the same moment in one transaction."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from smsapp.channels.types import Callback
 from smsapp.services.platform.group_commit import GroupCommit
 from smsapp.store import queue
 from smsapp.store.receipts import inbox
-from smsapp.store.settings import settings
 
 EXTENSION = "smsapp.intake"
-DELETED_AT_ONCE = 500
-"""Few, because a callback that arrives meanwhile waits for the deletion."""
 Intake = GroupCommit[dict[str, Any]]
 
 
@@ -59,14 +56,3 @@ def _add(rows: Sequence[dict[str, Any]]) -> None:
 def unread_count(limit: int = 1000) -> int:
     """Return how many callbacks wait to be read, counted up to `limit`."""
     return len(inbox.unread_ids(limit))
-
-
-def delete_old(now: dt.datetime) -> int:
-    """Delete callbacks that were read and came longer than RETENTION_DAYS ago, a few at a time; return how many."""
-    before = now - dt.timedelta(days=settings().RETENTION_DAYS)
-    n = 0
-    while ids := inbox.old_ids(before, DELETED_AT_ONCE):
-        with inbox.writing() as session:
-            inbox.delete(session, ids)
-        n += len(ids)
-    return n

@@ -42,11 +42,13 @@ LOOK = 0.5
 def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> None:
     """Apply stored callbacks and those that arrive meanwhile; return after QUIET without any, or after LONGEST.
 
-    So a stream of callbacks costs one job in LONGEST, and few large transactions. Do nothing if another job reads.
+    If none is stored at first, return at once. So a stream of callbacks costs one job in LONGEST, and few large
+    transactions. Do nothing if another job reads.
     """
     if not queue.claim_polling("keep_reading"):
         return
-    begun = active_at = clock()
+    begun = clock()
+    active_at = begun - QUIET
     try:
         while True:
             n = _read_bulk(clock())
@@ -64,6 +66,11 @@ def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> N
         queue.release_polling("keep_reading")
     if inbox.unread_ids(1):
         queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading")
+
+
+def has_work(now: dt.datetime) -> bool:
+    """Return whether callbacks wait, or receipts whose messages' provider ids may be stored at any moment."""
+    return bool(inbox.unread_ids(1)) or unmatched_retry.has_recent(now)
 
 
 def apply_callbacks(now: dt.datetime) -> int:

@@ -11,8 +11,12 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from smsapp.channels.types import Receipt
+from smsapp.domain.phone import is_erased
 from smsapp.domain.receipt_match import owner_of
 from smsapp.domain.storable import storable
+from smsapp.services.channels import registry
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.privacy import erased_numbers
 from smsapp.store.runs import provider_refs, runs
 from smsapp.store.runs.runs import MessageKey
 from smsapp.store.settings import settings
@@ -71,9 +75,13 @@ def _receipts_by_run(
 ) -> dict[int, ReceiptsBySeq]:
     """Return a channel's receipts by the message they name; add those that name none to `unmatched`."""
     owners_by_ref = _by_provider_ref(session, channel_id, receipts, now)
+    of_erased = {ref for ref, owners in owners_by_ref.items() if any(map(is_erased, owners))}
     by_run: dict[int, ReceiptsBySeq] = {}
     for receipt in receipts:
         key = _named_by(receipt, owners_by_ref)
+        if key is None and not receipt.ref and (is_erased(receipt.phone) or of_erased):
+            owners = owners_by_ref.get(storable(receipt.provider_ref), {})
+            key = _erased_owner(session, channel_id, receipt.phone, owners)
         if key is None:
             unmatched.append(ChannelReceipt(channel_id, receipt))
         else:
@@ -90,6 +98,16 @@ def _named_by(receipt: Receipt, owners_by_ref: Mapping[str, Mapping[str, Message
         run_id, seq = ref.groups()
         return MessageKey(int(run_id), int(seq))
     return None
+
+
+def _erased_owner(session: Session, channel_id: int, named: str, owners: Mapping[str, MessageKey]) -> MessageKey | None:
+    """Return the message to the number `named` of a receipt, if one of the two was erased and is a hash."""
+    if is_erased(named):
+        hashes = erased_numbers.hashes_of(session, owners)
+        return next((key for number, key in owners.items() if hashes.get(number) == named), None)
+    channel = session.get(ChannelRow, channel_id)
+    regions = {settings().DEFAULT_REGION, *([registry.country_of(channel)] if channel else [])}
+    return owners.get(erased_numbers.hash_named(session, named, regions, owners))
 
 
 def _by_provider_ref(

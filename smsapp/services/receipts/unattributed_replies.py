@@ -7,11 +7,16 @@ import datetime as dt
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.optout import OptOutSource
+from smsapp.domain.refusal import Suspicion, looks_like_refusal
+from smsapp.domain.rights import Right
+from smsapp.domain.scope import EVERYTHING, Coverage, Scope
 from smsapp.services.channels import registry
 from smsapp.services.contacts import opt_outs
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import replies as store
+from smsapp.store.contacts.likely_text import LikelyText, likely_text
 from smsapp.store.contacts.replies import Reply
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
@@ -42,11 +47,20 @@ def get(reply_id: int) -> Reply:
     return reply
 
 
+def meant(channel: ChannelRow | None, answered: LikelyText) -> Coverage:
+    """Return what an opt-out through this channel refuses, by the channel's settings and the text that it answers."""
+    if channel is None:
+        return EVERYTHING
+    scope = Scope(channel.refusal_scope)
+    return Coverage(scope, (answered.signature,) if scope is Scope.SIGNATURE and answered.signature else ())
+
+
 def assign(reply_id: int, text: str, actor: Actor, now: dt.datetime) -> bool:
     """Assign a waiting reply to a number; return whether the number is on the opt-out list because of it.
 
     `text` is read with the channel's country. Raises Refusal if it is no number, NotFound if the reply does not wait.
     """
+    require(actor, Right.REPLIES_DECIDE)
     with writing() as session:
         reply = store.waiting_reply(session, reply_id)
         if reply is None:
@@ -56,23 +70,29 @@ def assign(reply_id: int, text: str, actor: Actor, now: dt.datetime) -> bool:
         if not number:
             raise Refusal(Problem("number_unreadable" if text.strip() else "number_missing", "phone"))
         reply.phone, reply.waits = number, False
+        answered = LikelyText()
         if channel is not None:
-            reply.campaign_id = store.likely_campaign(session, channel.id, number, reply.received_at - ANSWERS_WITHIN)
+            answered = likely_text(session, channel.id, number, reply.received_at - ANSWERS_WITHIN)
+            reply.campaign_id = answered.campaign_id
         if reply.opt_out:
             opt_outs.record(
                 session,
                 number,
                 OptOutSource.REPLY,
                 now,
+                refused=meant(channel, answered),
                 channel_id=reply.channel_id,
                 campaign_id=reply.campaign_id,
             )
+        elif looks_like_refusal(reply.text):
+            reply.suspicion = Suspicion.WAITS
         log_action(session, actor, "assign", NOUN, reply_id, now, number=phone.mask(number))
         return reply.opt_out
 
 
 def dismiss(reply_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
     """Dismiss a waiting reply without a number; raises Refusal without a reason, which the audit log keeps."""
+    require(actor, Right.REPLIES_DECIDE)
     if not reason.strip():
         raise Refusal(Problem("dismissal_reason_missing", "reason"))
     with writing() as session:

@@ -12,8 +12,10 @@ from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.message import Resolution, Status
 from smsapp.domain.recipients import Group, Place, Recipient
+from smsapp.domain.rights import Right
 from smsapp.domain.run import RunAction, RunState
 from smsapp.services.platform import keyset_page
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.services.receipts import billing
@@ -90,6 +92,7 @@ def decide(
     `seen` is the number the person was shown; raises Conflict if it has changed, or if somebody else was first.
     Messages to send again are queued in the same run, which goes on; raises Refusal if its campaign was stopped.
     """
+    require(actor, Right.RUNS_CONTROL)
     with writing() as session:
         run = lock_row(session, Run, run_id)
         if run is None:

@@ -48,10 +48,8 @@ def kept_days() -> int:
     return settings().RETENTION_DAYS
 
 
-def forget(now: dt.datetime) -> None:
-    """Remove unmatched receipts older than RETENTION_DAYS, and of each channel all but the latest MOST_KEPT."""
-    before = now - dt.timedelta(days=kept_days())
-    _in_steps(unmatched.delete_old, before)
+def forget() -> None:
+    """Remove of each channel's unmatched receipts all but the latest MOST_KEPT."""
     for row in accounts.everything():
         _in_steps(unmatched.delete_beyond, row.id, MOST_KEPT)
 

@@ -39,6 +39,11 @@ def retry(now: dt.datetime, since: dt.datetime | None = None) -> None:
         after = batch[-1].id
 
 
+def has_recent(now: dt.datetime) -> bool:
+    """Return whether unmatched receipts came within QUICK."""
+    return unmatched.is_any_since(current_session(), now - QUICK)
+
+
 def _receipt(row: UnmatchedReceipt) -> Receipt:
     return Receipt(
         ReceiptStatus(row.status),

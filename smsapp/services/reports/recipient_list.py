@@ -9,8 +9,10 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient
+from smsapp.domain.rights import Right
 from smsapp.services.campaigns import campaigns
 from smsapp.services.platform import keyset_page
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store.db import current_session, writing
@@ -49,18 +51,25 @@ def page(
 
     Runs in which the tally counts nobody of the group are not read.
     """
-    run_ids = _runs_with(campaign_id, run_id, group)
+    run_ids = runs_with(campaign_id, run_id, group)
     rows = recipients.page(current_session(), run_ids, group, query, after, PAGE + 1, merged=run_id is None)
     return keyset_page.cut(rows, PAGE, lambda row: row.place)
 
 
-def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
+def runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
+    """Return the runs, newest first, in which the tally counts somebody of the group; raises NotFound."""
+    run_ids = require_run(campaign_id, run_id)
+    funnels = run_funnels(current_session(), run_ids)
+    return [run for run in run_ids if group.size(funnels.get(run, Funnel())) > 0]
+
+
+def require_run(campaign_id: int, run_id: int | None) -> list[int]:
+    """Return the id of this run of the campaign, or of all its runs, newest first; raises NotFound."""
     campaigns.get(campaign_id)
     run_ids = [run.id for run in runs.of_campaign(current_session(), campaign_id) if run_id in (None, run.id)]
     if run_id is not None and not run_ids:
         raise NotFound("run")
-    funnels = run_funnels(current_session(), run_ids)
-    return [run for run in run_ids if group.size(funnels.get(run, Funnel())) > 0]
+    return run_ids
 
 
 def export(
@@ -70,7 +79,8 @@ def export(
 
     No transaction is open between two chunks, so a slow download blocks nothing.
     """
-    run_ids = _runs_with(campaign_id, run_id, group)
+    require(actor, Right.RESULTS_EXPORT)
+    run_ids = runs_with(campaign_id, run_id, group)
     with writing() as session:
         facts = {"run": run_id, "group": group.name, "masked": masked}
         log_action(session, actor, "export", "campaign", campaign_id, now, **facts)

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from smsapp.domain.audience_rule import NamedAudience
 from smsapp.domain.campaign import Action, may
 from smsapp.domain.campaign import Status as CampaignStatus
+from smsapp.domain.comparison import Compared, compare
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound
 from smsapp.domain.funnel import Funnel
@@ -22,16 +24,16 @@ from smsapp.domain.recipients import Step, steps
 from smsapp.domain.run import RunStanding, RunState, RunVerdict
 from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.domain.sms_template import full_text
-from smsapp.services.campaigns import campaigns
+from smsapp.services.campaigns import campaigns, rehearsals
+from smsapp.services.contacts import audience
 from smsapp.services.reports import failure_reasons, headlines, receipt_chart
 from smsapp.services.reports.failure_reasons import Reason
 from smsapp.services.reports.receipt_chart import Bar
 from smsapp.services.sending import drift
-from smsapp.services.templates import approvals
+from smsapp.services.templates import approvals, registration_guard
 from smsapp.services.templates.approvals import Difference
-from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.campaigns.campaigns import Campaign, audience_of
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts import segments
 from smsapp.store.db import current_session
 from smsapp.store.receipts.unconfirmed import KEPT_UNCONFIRMED
 from smsapp.store.runs import recipients, retries, runs
@@ -90,7 +92,7 @@ class Report:
     channel: str
     rate: int | None
     """Messages per second the channel allows."""
-    segment: str
+    audience: NamedAudience
     runs: Sequence[RunLine]
     """Newest first; all of the campaign's, or the requested one."""
     whole: bool
@@ -140,6 +142,11 @@ class Report:
         return drift.held(self.latest) if self.latest else None
 
     @property
+    def registration(self) -> registration_guard.RegistrationHold | None:
+        """What carriers let through no more, if the latest run is held for that."""
+        return registration_guard.held(self.latest, self.as_of) if self.latest else None
+
+    @property
     def sendings(self) -> int:
         """How many sendings the numbers add up; a person counts once in each."""
         return sum(line.run.repeats is None and line.run.state != RunState.MISSED for line in self.runs)
@@ -148,6 +155,18 @@ class Report:
     def forgotten(self) -> bool:
         """Whether the single messages of any of these runs have been removed."""
         return any(line.run.forgotten_at for line in self.runs)
+
+    @property
+    def rehearsed(self) -> list[Compared]:
+        """The numbers of the only sending beside those of its rehearsal; nothing if there was none before it."""
+        sent = [line for line in self.runs if line.run.repeats is None and line.run.started_at is not None]
+        if len(sent) != 1:
+            return []
+        (line,) = sent
+        rehearsal = rehearsals.of_run(self.campaign.id, self.campaign.version, line.run.started_at)
+        if rehearsal is None:
+            return []
+        return compare(rehearsal, line.funnel, line.cost, line.run.started_at, line.run.finished_at)
 
     @property
     def switches(self) -> list[RunLine]:
@@ -199,7 +218,7 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
         campaign=campaign,
         channel=channel.name if channel else "",
         rate=rate,
-        segment=segments.name_of(current_session(), selection[0].segment_id if selection else campaign.segment_id),
+        audience=audience.named(audience_of(selection[0] if selection else campaign)),
         runs=lines,
         whole=run_id is None,
         funnel=funnel,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
+from smsapp.channels.http.too_late import not_after
 from smsapp.channels.types import SubmitRequest
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
@@ -87,7 +88,9 @@ class BatchExecutor:
     async def _call(self, request: Request, batch: InFlightBatch, run: ActiveRun) -> None:
         """Make one provider call and keep its results, or the error that keeps the run from going on."""
         channel, size = run.channel, len(request.rows)
-        submission = SubmitRequest(run.template, request.messages, channel.callback_url)
+        submission = SubmitRequest(run.template, request.messages, channel.callback_url, run.valid_until)
+        if run.valid_until is not None:
+            not_after(run.valid_until, self.clock)
         try:
             answers = await batch.calls.send(channel.adapter, submission, self.http)
             results = list(request.answered(answers))  # all of them or, if they make no sense, none

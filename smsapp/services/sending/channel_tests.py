@@ -20,15 +20,17 @@ from smsapp.channels.types import msgid as _l
 from smsapp.domain import numbering, phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult, Outcome
+from smsapp.domain.rights import Right
 from smsapp.domain.sms_template import Purpose, TemplateSnapshot, compile_text, full_text, variables
 from smsapp.services.channels import account_calls, accounts, provider_calls, registry
 from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import held_connections
 from smsapp.services.templates import sms_templates
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.replies import opted_out
+from smsapp.store.contacts.replies import refusing
 from smsapp.store.db import current_session, writing
 from smsapp.store.sms_templates import SmsTemplate
 from smsapp.store.users import times
@@ -42,6 +44,7 @@ TESTS_PER_HOUR = 20
 
 def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> TestResult:
     """Check the account at the provider, store the result and return it. Sends no SMS."""
+    require(actor, Right.CHANNELS_WRITE)
     row = accounts.row(channel_id)
     adapter = registry.new_adapter(row)
     trial = _as_it_stands(row, now) or account_calls.run_test(adapter, _account_result)
@@ -157,6 +160,7 @@ def test_send(channel_id: int, number: str, content: TestText, actor: Actor, now
     Raises Refusal for a number that is unusable or on the opt-out list, for a text that the channel cannot send, and if
     this person has sent too many in an hour.
     """
+    require(actor, Right.CHANNELS_TEST)
     channel = accounts.row(channel_id)
     adapter = registry.new_adapter(channel)
     to = phone.normalise(number, registry.country_of(channel))
@@ -167,7 +171,7 @@ def test_send(channel_id: int, number: str, content: TestText, actor: Actor, now
     problems += text_problems
     if to and not numbering.is_allowed(to, channel.countries, channel.number_classes):
         problems.append(Problem("test_number_not_allowed", "number"))
-    if to in opted_out(current_session(), [to]):
+    if to in refusing(current_session(), [to], marketing=facts.marketing, signature=facts.signature):
         problems.append(Problem("test_number_opted_out", "number"))
     by = actor.user_id
     if by is not None and times(current_session(), by, "test_send", now - dt.timedelta(hours=1)) >= TESTS_PER_HOUR:

@@ -21,8 +21,11 @@ from smsapp.domain.run import (
     RunVerdict,
 )
 from smsapp.domain.schedule import Schedule
-from smsapp.services.sending import failover, starting
+from smsapp.domain.webhook import EventKind
+from smsapp.services.platform import calendar
+from smsapp.services.sending import budget_guard, failover, starting
 from smsapp.store import queue
+from smsapp.store.apps import webhook_outbox
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import lock_row, writing
@@ -30,6 +33,10 @@ from smsapp.store.runs import claims, funnels, runs, tallies
 from smsapp.store.runs.runs import Run
 
 log = logging.getLogger(__name__)
+
+
+TOLD_NUMBERS = ("target", "planned", "accepted", "delivered", "refused", "unconfirmed", "parts")
+"""What webhooks hear of a run that is over."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,12 @@ def close(session: Session, run_id: int, now: dt.datetime) -> Closed | None:
     funnel = funnels.run_funnels(session, [run_id])[run_id]
     verdict = _verdict(session, run, funnel)
     runs.move(session, run_id, RunAction.CLOSE, verdict=verdict, finished_at=now)
+    counts = {name: getattr(funnel, name) for name in TOLD_NUMBERS}
+    webhook_outbox.note(session, EventKind.RUN_FINISHED, run.campaign_id, now, run=run_id, verdict=verdict, **counts)
     log.info("run.closed run=%s verdict=%s accepted=%s", run_id, verdict, funnel.accepted)
-    return Closed(run.campaign_id, _after_run(session, run, verdict), onward)
+    closed_run = Closed(run.campaign_id, _after_run(session, run, verdict), onward)
+    budget_guard.settle(session, run)  # after the campaign was locked, in the order of confirmations
+    return closed_run
 
 
 def _verdict(session: Session, run: Run, funnel: Funnel) -> RunVerdict:
@@ -112,7 +123,7 @@ def _after_run(session: Session, run: Run, verdict: RunVerdict) -> dt.datetime |
     failure = _failure(session, run) if verdict is RunVerdict.FAILED else ""
     due = None
     if schedule.recurring and verdict is not RunVerdict.STOPPED:
-        due = schedules.next_due(schedule, runs.last_slot(session, campaign.id) or run.slot)
+        due = schedules.next_due(schedule, runs.last_slot(session, campaign.id) or run.slot, calendar.rest_days())
     if due is not None:
         campaigns.move(session, campaign.id, Action.REST, next_due_at=due, failure=failure)
         return due
@@ -127,4 +138,6 @@ def _failure(session: Session, run: Run) -> str:
         for state, reason, _n in funnels.reasons(session, [run.id])
         if state == tallies.tally_key(message.Status.REFUSED)
     ]
+    if not refused and not run.failure and funnels.run_funnels(session, [run.id])[run.id].expired:
+        return RunFailure.EXPIRED
     return refused[0] if refused else run.failure or RunFailure.NOTHING_ACCEPTED

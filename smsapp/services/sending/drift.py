@@ -11,22 +11,26 @@ import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from smsapp.domain import drift as rules
+from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.drift import Drift, Limits
 from smsapp.domain.errors import Conflict
+from smsapp.domain.rights import Right
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.trust import Origin
 from smsapp.services.contacts import audience
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
 from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.contacts.audience import Audience
 from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.runs import drift as store
 from smsapp.store.runs import runs
@@ -73,11 +77,22 @@ class DriftHold:
 
 
 def reviewed(
-    segment_id: int, channel_id: int | None, template_id: int, mapping: Mapping[str, Any], now: dt.datetime
+    rule: AudienceRule,
+    channel_id: int | None,
+    template_id: int,
+    mapping: Mapping[str, Any],
+    now: dt.datetime,
+    consented_only: bool = False,
+    left_out_carriers: Sequence[str] = (),
+    leave_out: Callable[[Audience], Audience] = lambda plan: plan,
 ) -> dict[str, Any]:
-    """Count the audience of a campaign now; return it as stored in `campaign.reviewed`."""
-    plan = audience.describe(segment_id, channel_id, template_id, mapping, now)
-    target, leading = store.of_audience(current_session(), plan)
+    """Count the audience of a campaign now; return it as stored in `campaign.reviewed`.
+
+    `leave_out` returns the audience without those whom the campaign leaves out by choice.
+    """
+    choices = (channel_id, template_id, mapping, now, consented_only, left_out_carriers)
+    plan = audience.describe(rule, *choices)
+    target, leading = store.of_audience(current_session(), leave_out(plan))
     counted = rules.Audience(target, sum(leading.values()), rules.by_prefix(leading))
     return {"confirmed": counted.as_json(), "previous": None}
 
@@ -138,6 +153,7 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
     `mark` is that of the difference seen (None: any). Raises Conflict if the run or the difference has changed. The
     audience is frozen anew and compared with what is accepted here.
     """
+    require(actor, Right.RUNS_ACCEPT)
     with writing() as session:
         run = lock_row(session, Run, run_id)
         difference = held(run) if run else None

@@ -18,12 +18,14 @@ from sqlalchemy.orm import Session
 
 from smsapp.channels.contract import Channel
 from smsapp.domain.errors import Conflict, Problem, Refusal
-from smsapp.domain.run import HOLD_RULES, FailoverReason, HoldReason, PinReason, RunState
+from smsapp.domain.rights import Right
+from smsapp.domain.run import HOLD_RULES, STAYS_PUT, FailoverReason, HoldReason, PinReason, RunState
 from smsapp.domain.sms_template import Purpose, fit, variables
 from smsapp.services.channels import accounts
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
-from smsapp.services.sending import snapshot
-from smsapp.services.templates import approvals
+from smsapp.services.sending import budget_guard, snapshot
+from smsapp.services.templates import approvals, registration_guard
 from smsapp.store import queue
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
@@ -66,7 +68,7 @@ def may_concern(run: Run, campaign: Campaign | None) -> bool:
         and run.finished_at is None
         and run.state in {RunState.SENDING, RunState.HELD}
         and not run.routed
-        and run.pinned != PinReason.PERSON
+        and run.pinned not in STAYS_PUT
     )
 
 
@@ -86,11 +88,16 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
 
     Raises Conflict if it is not held or nothing is left to move, Refusal if the other channel cannot take it.
     """
+    require(actor, Right.RUNS_CONTROL)
     with writing() as session:
         run, campaign = _locked(session, run_id)
-        if run.state != RunState.HELD or run.started_at is None:
+        if (
+            run.state != RunState.HELD
+            or run.started_at is None
+            or HOLD_RULES[HoldReason(run.hold_reason)].may_have_left
+        ):
             raise Conflict(run=run_id)
-        way = _way(session, run, campaign)
+        way = _way(session, run, campaign, now)
         if isinstance(way, PinReason):
             raise Refusal(Problem(f"route_{way}"))
         new_id = _move(session, run, campaign, FailoverReason.PERSON, actor.name, now)
@@ -105,11 +112,13 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
 
 def pin(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Pin this run, so that the automation does not move it; raises Conflict if it is over or pinned already."""
+    require(actor, Right.RUNS_CONTROL)
     _set_pin(run_id, PinReason.PERSON, "route_stay", actor, now)
 
 
 def unpin(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Let the automation decide about this run again."""
+    require(actor, Right.RUNS_CONTROL)
     _set_pin(run_id, "", "route_free", actor, now)
 
 
@@ -142,7 +151,7 @@ def _why(session: Session, run: Run, campaign: Campaign, now: dt.datetime) -> st
 
 def _move(session: Session, run: Run, campaign: Campaign, reason: str, by: str, now: dt.datetime) -> int | None:
     """Move what can be moved to the other channel; if the channel cannot take it, store why and return None."""
-    way = _way(session, run, campaign)
+    way = _way(session, run, campaign, now)
     reach = None if isinstance(way, PinReason) else Reach(way.channel.countries, way.channel.number_classes)
     if reach is not None and failover.is_out_of_reach(session, run.id, reach):
         way = PinReason.NUMBERS_NOT_ALLOWED
@@ -158,11 +167,12 @@ def _move(session: Session, run: Run, campaign: Campaign, reason: str, by: str, 
     new_run.snapshot = snapshot.elsewhere(run.snapshot, way.template, way.channel, way.adapter)
     run.pinned = run.pinned if run.pinned == PinReason.PERSON else ""
     session.flush()
+    budget_guard.follow(session, campaign, run, new_run, now)
     log.warning("run.routed run=%s to=%s channel=%s reason=%s n=%s", run.id, new_run.id, way.channel.id, reason, n)
     return new_run.id
 
 
-def _way(session: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
+def _way(session: Session, run: Run, campaign: Campaign, now: dt.datetime) -> _Way | PinReason:
     """Return the campaign's other channel, or why it cannot take the run over."""
     to_second = run.channel_id != campaign.second_channel_id
     channel_id, template_id, words = (
@@ -177,8 +187,9 @@ def _way(session: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
     changed = approvals.change(words, template)
     if template is None or changed:
         return PinReason(changed or HoldReason.TEMPLATE_WITHDRAWN)
-    if not _takes_its_place(run, template):
-        return PinReason.TEMPLATE_CHANGED
+    lapsed = registration_guard.change(session, campaign, template, now)
+    if lapsed or not _takes_its_place(run, template):
+        return PinReason.REGISTRATION if lapsed else PinReason.TEMPLATE_CHANGED
     frozen_for = session.get(ChannelRow, run.channel_id)
     if to_second and channel.trusted_numbers and frozen_for is not None and not frozen_for.trusted_numbers:
         return PinReason.TRUSTED_NUMBERS

@@ -32,6 +32,7 @@ from smsapp.services.platform.app_thread import AppThread
 from smsapp.services.platform.clock import Clock
 from smsapp.services.receipts import callback_inbox
 from smsapp.services.sending import unfinished
+from smsapp.services.sending.held_proofs import HeldProofs
 from smsapp.services.sending.sender import Sender
 from smsapp.store.channels import held_connections
 from smsapp.store.channels.channels import ChannelRow
@@ -69,6 +70,7 @@ class Holder:
         self.held: dict[int, HeldConnection] = {}
         self.database = AppThread(app, "connections-database")
         self.leaving: set[asyncio.Task[None]] = set()
+        self.proofs = HeldProofs(app, clock)
 
     async def work(self) -> None:
         """Hold the connections and send over them until a shutdown is requested; then close them and the leases."""
@@ -82,11 +84,13 @@ class Holder:
                         sender = None
                     if sender is None and self.held and await self.database.run(self._is_anything_left):
                         sender = asyncio.create_task(self.send())
+                    self.proofs.look({key: each.adapter for key, each in self.held.items()}, http)
                     await asyncio.sleep(POLL_SECONDS)
             finally:
                 if sender is not None:
                     await asyncio.wait([sender])
                     _log_error(sender)
+                await self.proofs.leave()
                 await self.leave()
                 self.database.close()
 
@@ -154,10 +158,11 @@ class Holder:
 
     def _take(self) -> dict[int, Channel]:
         """Take or renew the leases that no other process has; return the adapters of the held channels."""
-        rows = [row for row in accounts.choices() if registry.needs_holder(row)]
-        off = accounts.held_elsewhere() - {row.id for row in rows}
-        if not rows and not self.held and not off:
+        of_such_kinds = accounts.held_elsewhere()
+        if not of_such_kinds and not self.held:
             return {}
+        rows = [row for row in accounts.choices() if registry.needs_holder(row)]
+        off = of_such_kinds - {row.id for row in rows}
         adapters = {row.id: adapter for row in rows if (adapter := self._adapter(row)) is not None}
         now = self.clock()
         with writing() as session:

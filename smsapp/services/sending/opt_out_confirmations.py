@@ -15,9 +15,11 @@ from smsapp.domain import phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.optout import Confirmation
 from smsapp.domain.outcome import CallResult
+from smsapp.domain.rights import Right
 from smsapp.domain.sms_template import Purpose, TemplateSnapshot, full_text, is_usable, variables
 from smsapp.services.channels import account_calls, accounts, provider_calls, registry
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts.applying import TEST_REF
 from smsapp.services.templates import sms_templates
@@ -47,6 +49,7 @@ def _fits(row: SmsTemplate | None, channel_id: int) -> bool:
 
 def choose(channel_id: int, template_id: int | None, actor: Actor, now: dt.datetime) -> None:
     """Confirm opt-outs with this template from now on; None: do not confirm. Raises Refusal for an unfit template."""
+    require(actor, Right.CHANNELS_WRITE)
     with writing() as session:
         channel = accounts.locked(session, channel_id)
         template = session.get(SmsTemplate, template_id) if template_id is not None else None
@@ -58,6 +61,11 @@ def choose(channel_id: int, template_id: int | None, actor: Actor, now: dt.datet
             audit_log.log_action(
                 session, actor, "edit", "channel", channel_id, now, name=channel.name, confirmation=template_name
             )
+
+
+def has_work(_now: dt.datetime) -> bool:
+    """Return whether a confirmation is due."""
+    return bool(store.due_confirmations(current_session(), 1))
 
 
 def send_due(now: dt.datetime) -> int:

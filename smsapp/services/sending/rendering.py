@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from smsapp.channels.contract import Channel
@@ -56,6 +56,28 @@ class Request:
             yield MessageResult(seq, Status.UNCONFIRMED, billed, reason, code)
 
 
+@dataclass(frozen=True)
+class WrittenTexts:
+    """The finished texts of several people, with the values that fill them and the parts they take."""
+
+    values: list[tuple[str, ...]] = field(repr=False)
+    texts: list[str] = field(repr=False)
+    parts: list[int]
+
+
+def write(
+    variables: Sequence[str],
+    mapping: Mapping[str, Any],
+    render: Callable[[Sequence[str]], str],
+    phones: Sequence[str],
+    params: Sequence[str | None],
+) -> WrittenTexts:
+    """Render the texts of these people: for a run that sends them, and for a rehearsal that only counts them."""
+    values = filled_all(variables, mapping, params)
+    texts = [render(each) for each in values]
+    return WrittenTexts(values, texts, parts_of_all(texts, [is_domestic(phone) for phone in phones]))
+
+
 def cut(
     batch: ClaimedBatch,
     adapter: Channel,
@@ -67,9 +89,9 @@ def cut(
     """Render a batch's messages and cut them into requests of allowed size, none above the rate of one second."""
     most = adapter.max_messages_for(template)
     most = min(most, rate or most)
-    all_values = filled_all(template.variables, mapping, [params for _seq, _phone, params in batch.rows])
-    texts = [render(values) for values in all_values]
-    billed = parts_of_all(texts, [is_domestic(phone) for _seq, phone, _params in batch.rows])
+    phones = [phone for _seq, phone, _params in batch.rows]
+    written = write(template.variables, mapping, render, phones, [params for _seq, _phone, params in batch.rows])
+    all_values, texts, billed = written.values, written.texts, written.parts
     rows = [(row[0], n) for row, n in zip(batch.rows, billed, strict=True)]
     messages = [
         OutboundMessage(f"{batch.run_id}-{seq}", phone, text, values)

@@ -6,8 +6,8 @@ import datetime as dt
 import logging
 
 from smsapp.store.db import current_session, dialect, writing
-from smsapp.store.runs import retention
-from smsapp.store.runs.freezing import RUNS_PER_PARTITION
+from smsapp.store.runs import partitions, retention
+from smsapp.store.runs.partitions import RUNS_PER_PARTITION
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ def forget_messages(now: dt.datetime, months: int | None = None) -> list[int]:
             _empty(run_id)
         with writing() as session:
             if dialect() == "postgresql":
-                for run_id in {id_ // RUNS_PER_PARTITION * RUNS_PER_PARTITION for id_ in run_ids}:
-                    retention.drop_partition(session, run_id)
+                for run_id in {partitions.first_run(id_) for id_ in run_ids}:
+                    partitions.drop_partition(session, run_id)
             retention.mark_deleted(session, run_ids, now)
         log.info("messages.forgotten runs=%s", len(run_ids))
         all_ids += run_ids

@@ -10,14 +10,17 @@ from smsapp.domain.campaign import Action, ExclusionReason
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import Conflict, NotFound
 from smsapp.domain.forecast import Forecast
+from smsapp.domain.rights import Right
 from smsapp.domain.run import HoldReason
-from smsapp.services.contacts import audience
+from smsapp.domain.schedule import Schedule
+from smsapp.services.contacts import audience, leave_outs
 from smsapp.services.contacts.audience import AudienceCounts
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.sending import opening, snapshot
 from smsapp.store import queue
 from smsapp.store.campaigns import campaigns
-from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.campaigns.campaigns import Campaign, audience_of
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.runs import retries, runs
@@ -59,10 +62,14 @@ def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
         raise NotFound("run")
     template = current_session().get(SmsTemplate, campaign.template_id) if campaign.template_id else None
     channel = current_session().get(ChannelRow, campaign.channel_id) if campaign.channel_id else None
-    plan = audience.tried_again(run_id, campaign.channel_id, campaign.template_id, campaign.mapping, now)
-    counts = audience.tally(plan)
+    choices = (campaign.channel_id, campaign.template_id, campaign.mapping)
+    rules = (campaign.consented_only, campaign.left_out_carriers)
+    plan = audience.tried_again(run_id, audience_of(run), *choices, now, *rules)
+    left_out = leave_outs.applied(plan, campaign.leave_out, campaign.id, campaign.template_id, now, now)
+    counts = audience.tally(left_out)
     billed = round(counts.planned * retries.average_parts(current_session(), run_id))
-    hours = snapshot.quiet_hours(template, channel, campaign.zone) if template and channel else None
+    schedule = Schedule.from_json({"zone": campaign.zone} | campaign.schedule)
+    hours = snapshot.quiet_hours(template, channel, schedule, now) if template and channel else None
     return Review(
         campaign,
         run,
@@ -80,6 +87,7 @@ def send_again(campaign_id: int, run_id: int, actor: Actor, now: dt.datetime) ->
     Raises Conflict if the run or another one of the campaign is unfinished, or if nothing of it can be sent again (any
     more): of two clicks only one succeeds.
     """
+    require(actor, Right.RUNS_CONTROL)
     with writing() as session:
         run = lock_row(session, Run, run_id)
         campaign = campaigns.find(session, campaign_id)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from smsapp.channels.contract import Channel
 from smsapp.domain.pace import Pace, faster
@@ -23,10 +24,10 @@ from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import accounts
 from smsapp.services.platform.clock import Clock
-from smsapp.services.sending import opening, unfinished
+from smsapp.services.sending import opening, time_limits, unfinished
 from smsapp.services.sending.brake import Brake
 from smsapp.services.sending.slots import RateLimitedSlotQueue, SlotContext, SlotQueue
-from smsapp.store import queue
+from smsapp.store import journal, queue
 from smsapp.store.channels import paces
 from smsapp.store.db import current_session, writing
 from smsapp.store.rate_limit import RateLimiterDown, SharedRateLimiter, in_use
@@ -126,6 +127,9 @@ class ActiveRun:
     quiet: QuietHours | None
     after_failures: bool
     """Its latest calls reached nobody; a success ends that."""
+    valid_until: dt.datetime | None = None
+    """Nothing leaves from then on."""
+    has_own_rate: bool = False
     batches: int = 0
     phase: Phase = Phase.CLAIMING
 
@@ -142,7 +146,12 @@ class ActiveRun:
 
     def may_send(self, now: dt.datetime) -> bool:
         """Return whether a request of this run may leave now."""
-        return self.phase < Phase.FAILED and (self.quiet is None or self.quiet.over_at(now) is None)
+        is_quiet = self.quiet is not None and self.quiet.over_at(now) is not None
+        return self.phase < Phase.FAILED and not is_quiet and not self.is_expired(now)
+
+    def is_expired(self, now: dt.datetime) -> bool:
+        """Return whether what has not left of this run expires."""
+        return self.valid_until is not None and now >= self.valid_until
 
 
 class RunRegistry:
@@ -185,7 +194,9 @@ class RunRegistry:
             elif run.phase is Phase.EXHAUSTED:
                 run.phase = Phase.CLAIMING
         soon = now + WAITED_OUT
-        self.resumes_soon = any(run.hold_until is not None and now < run.hold_until <= soon for run in present.values())
+        self.resumes_soon = any(run.has_own_rate and run.phase < Phase.FINISHING for run in self.runs.values()) or any(
+            run.hold_until is not None and now < run.hold_until <= soon for run in present.values()
+        )
         busy = {run.channel.channel_id for run in self.runs.values()}
         self.channels = {key: channel for key, channel in self.channels.items() if key in busy or channel.batches}
         self._apply_paces(now)
@@ -196,21 +207,41 @@ class RunRegistry:
     def claim(self, limit: int, sizes: Mapping[int, int]) -> list[ClaimedBatch]:
         """Claim up to `limit` batches of the run whose turn it is, of at most these many messages by run.
 
-        Runs that have come into their quiet hours are held first.
+        Runs that have come into their quiet hours are held first. Nothing is claimed on a full disk: the journal has to
+        tell of a claim before it leaves.
         """
+        if not journal.has_space():
+            log.error("journal.full")
+            self.resumes_soon = True
+            return []
         now = self.clock()
+        for run_id, run in self.runs.items():
+            if run.is_expired(now) and run.may_claim:
+                time_limits.expire(run_id, now)
         with writing() as session:
             for run_id, run in sorted(self.runs.items()):
                 until = run.quiet.over_at(now) if run.quiet and run.may_claim else None
                 if until is not None and claims.is_ready(session, [run_id]):
                     runs.hold(session, run_id, HoldReason.QUIET_HOURS, until, now, Run.state == RunState.SENDING)
                     run.enter(Phase.STOPPED)
-            claimable = [run_id for run_id, run in self.runs.items() if run.may_claim]
-            lease = now + self._lease()
-            batches = claims.claim_batches(session, claimable, self.last_run, self.claim_id, lease, limit, sizes)
+            claim = time_limits.Claim(self.claim_id, now + self._lease(), dict(sizes))
+            batches = self._claim_evenly(session, claim, now)
+            if not batches:
+                claimable = [run_id for run_id, run in self.runs.items() if run.may_claim and not run.has_own_rate]
+                lease = claim.lease_until
+                batches = claims.claim_batches(session, claimable, self.last_run, self.claim_id, lease, limit, sizes)
         if batches:
             self.last_run = batches[0].run_id
         return batches
+
+    def _claim_evenly(self, session: Session, claim: time_limits.Claim, now: dt.datetime) -> list[ClaimedBatch]:
+        """Claim of the first run with a rate of its own that has earned messages; the others have their turn then."""
+        for run_id, run in sorted(self.runs.items()):
+            if run.has_own_rate and run.may_claim:
+                batches = time_limits.claim_at_own_rate(session, run_id, claim, now)
+                if batches:
+                    return batches
+        return []
 
     def is_anything_left(self) -> bool:
         """Return whether another sender would find something to do."""
@@ -259,7 +290,8 @@ class RunRegistry:
             log.exception("run.fault run=%s", run.id)
             opening.hold_for_fault(run.id, RunState.SENDING, now)
             return
-        if self.held_channels is not None or active.channel.rate:
+        if self.held_channels is not None or active.channel.rate or active.has_own_rate:
+            self.resumes_soon = self.resumes_soon or active.has_own_rate
             return
         if claims.is_much_left(current_session(), run.id, OPEN_BATCHES):
             # A worker that is free begins a sender as well, which enqueues in its turn: each has a processor to give.
@@ -270,7 +302,17 @@ class RunRegistry:
         snapshot = run.snapshot
         template = snapshot.template
         hours, after_failures = snapshot.quiet_hours, run.troubled_at is not None
-        return ActiveRun(run.id, channel, template, snapshot.mapping, template.renderer(), hours, after_failures)
+        return ActiveRun(
+            run.id,
+            channel,
+            template,
+            snapshot.mapping,
+            template.renderer(),
+            hours,
+            after_failures,
+            run.valid_until,
+            run.own_rate is not None,
+        )
 
     def _add_channel(self, channel_id: int) -> ActiveChannel:
         row = accounts.row(channel_id)

@@ -20,17 +20,18 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from smsapp.channels.http import HttpClient
+from smsapp.domain import log_context
 from smsapp.domain.run import RunState
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.app_thread import AppThread
 from smsapp.services.platform.clock import Clock
-from smsapp.services.sending import opening
+from smsapp.services.sending import opening, recovery
 from smsapp.services.sending.batch_executor import BatchExecutor
 from smsapp.services.sending.in_flight_batch import InFlightBatch
 from smsapp.services.sending.result_writer import ResultWriter
 from smsapp.services.sending.run_registry import ActiveRun, Phase, RunRegistry
 from smsapp.services.sending.slots import SlotContext
-from smsapp.store import queue
+from smsapp.store import journal, queue
 from smsapp.store.runs.claims import ClaimedBatch
 from smsapp.store.settings import settings
 
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 """Seconds between polls of the database: for pauses, new runs, and held runs whose hold is over."""
+MIRROR_SECONDS = 1.0
 QUEUE_POLL_SECONDS = 0.1
 """Seconds between polls of the queue: if every worker is sending, a sender takes a new run up itself."""
 
@@ -53,6 +55,7 @@ class Sender:
         self.database = AppThread(app, "sender-database")
         self.freezer = AppThread(app, "sender-freezer")
         self.redis = AppThread(app, "sender-redis")
+        self.journal = AppThread(app, "sender-journal")
         self.slot_context = SlotContext(self.redis.executor)
         self.registry = RunRegistry(self.claim_id, clock, held_channels, self.slot_context)
         self.writer = ResultWriter(self.database, clock)
@@ -68,11 +71,13 @@ class Sender:
         Then the sender finishes its batches. While it does, for `seconds` at most, it still sends new runs: all other
         senders may be finishing, too.
         """
+        await self.database.run(recovery.check, self.clock())
         loop = asyncio.get_running_loop()
         finish_at, end_at = loop.time() + seconds, loop.time() + 2 * seconds
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
             executor = BatchExecutor(http, self.clock, self.wakeup.set)
             watching = asyncio.create_task(self._watch_queue())
+            mirroring = asyncio.create_task(self._mirror_journal())
             try:
                 while loop.time() < end_at and not shutdown.requested():
                     self.wakeup.clear()
@@ -91,6 +96,7 @@ class Sender:
             finally:
                 watching.cancel()
                 await self._finish()
+                mirroring.cancel()
         return await self.database.run(self.registry.is_anything_left)
 
     # -- the path of a batch --------------------------------------------------------------------------------------
@@ -121,6 +127,7 @@ class Sender:
 
     async def _send_batch(self, executor: BatchExecutor, claimed: ClaimedBatch, run: ActiveRun) -> None:
         """Render a claimed batch, submit its requests, and store their results, whatever goes wrong in between."""
+        log_context.RUN.set(str(claimed.run_id))
         channel = run.channel
         batch = InFlightBatch(claimed, channel.channel_id, channel.adapter, run.after_failures)
         self.writer.follow(batch)
@@ -178,10 +185,20 @@ class Sender:
             if self.freezing is None and await self.redis.run(queue.queue_grew, listener, queue.SEND):
                 self._poll_now()
 
+    async def _mirror_journal(self) -> None:
+        """Have disk and Redis know once a second what was claimed."""
+        mirrored = 0
+        while True:
+            await asyncio.sleep(MIRROR_SECONDS)
+            if journal.newest() > mirrored:
+                mirrored = journal.newest()
+                await self.journal.run(recovery.mirror)
+
     def _freeze(self, run_ids: Sequence[int]) -> bool:
         """Freeze those of these runs that no other sender freezes; return whether there are new batches to claim."""
         opened = False
         for run_id in run_ids:
+            log_context.RUN.set(str(run_id))
             try:
                 opened = opening.open_run(run_id, self.clock()) or opened
             except OperationalError as error:  # another sender was quicker, or the database is down: the poll retries

@@ -9,8 +9,9 @@ from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status
 from smsapp.domain.run import RunFailure
 from smsapp.domain.schedule import Schedule
-from smsapp.services.platform import clock
-from smsapp.store import queue
+from smsapp.services.platform import calendar, clock
+from smsapp.services.sending import recovery
+from smsapp.store import budgets, queue
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import lock_row, writing
@@ -31,22 +32,26 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
         slot: dt.datetime | None = campaign.next_due_at
         schedule = Schedule.from_json(campaign.schedule)
         grace = dt.timedelta(minutes=campaign.grace_minutes)
-        next_slot = schedules.next_due(schedule, campaign.next_due_at) if schedule.recurring else None
+        rest_days = calendar.rest_days()
+        next_slot = schedules.next_due(schedule, campaign.next_due_at, rest_days) if schedule.recurring else None
         # If several slots have passed, only the last one is sent, so nobody gets yesterday's text beside today's.
         while slot is not None and (slot + grace < now or (next_slot is not None and next_slot <= now)):
             runs.add_missed(session, campaign, slot, now)
             log.warning("slot.missed campaign=%s slot=%s", campaign_id, slot.isoformat())
             slot = next_slot
-            next_slot = None if slot is None else schedules.next_due(schedule, slot)
+            next_slot = None if slot is None else schedules.next_due(schedule, slot, rest_days)
         if slot is None:
             campaigns.move(session, campaign_id, Action.START)
             campaigns.move(session, campaign_id, Action.FAIL, failure=RunFailure.MISSED, next_due_at=None)
+            budgets.release_unstarted(session, campaign_id)
             return None
         if slot > now:
             campaigns.set_due(session, campaign_id, slot)
             run_id = None
         elif campaigns.move(session, campaign_id, Action.START, next_due_at=None, failure=""):
             run_id = runs.add_run(session, campaign, slot, now)
+            if run_id is not None and (reason := recovery.hold_reason_of(session, slot)):
+                runs.hold(session, run_id, reason, None, now)
         else:
             return None
     if run_id is None:

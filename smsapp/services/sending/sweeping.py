@@ -14,11 +14,12 @@ from smsapp.domain.run import (
     RunState,
 )
 from smsapp.services.receipts import billing
-from smsapp.services.sending import closing, failover, starting
-from smsapp.store import queue
+from smsapp.services.sending import closing, failover, recovery, starting, time_limits
+from smsapp.store import last_checks, queue
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
+from smsapp.store.last_checks import Check
 from smsapp.store.receipts import state_changes
 from smsapp.store.runs import claims, funnels, runs
 from smsapp.store.runs.runs import Run
@@ -32,6 +33,7 @@ RENEW_AHEAD = dt.timedelta(minutes=10)
 
 def sweep(now: dt.datetime) -> None:
     """Repair what lost Redis entries and dead workers left behind. Every state that waits has a line here."""
+    recovery.mirror_mark()
     with writing() as session:
         for run_id, ranges in claims.expire_leases(session, now).items():
             log.warning("lease.lost run=%s", run_id)
@@ -44,6 +46,7 @@ def sweep(now: dt.datetime) -> None:
     _each("run", [run.id for run in runs.unfinished(current_session())], lambda run_id: _sweep_run(run_id, now))
     cutoff = now - dt.timedelta(hours=settings().RECEIPT_HOURS)
     _each("receipts", runs.waiting_for_receipts(current_session(), cutoff), _close_without_receipt)
+    last_checks.note(Check.SWEEP, now)
 
 
 def _each(noun: str, ids: Sequence[int], step: Callable[[int], object]) -> None:
@@ -62,6 +65,9 @@ def _close_without_receipt(run_id: int) -> None:
 
 def _sweep_run(run_id: int, now: dt.datetime) -> None:
     if closing.close_if_over(run_id, now):
+        return
+    if time_limits.expire(run_id, now):
+        closing.close_if_over(run_id, now)
         return
     run = current_session().get(Run, run_id, populate_existing=True)
     if run is None:

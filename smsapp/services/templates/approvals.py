@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 from smsapp.domain import wording
 from smsapp.domain.campaign import unmapped
 from smsapp.domain.errors import Conflict, Problem, Refusal
+from smsapp.domain.rights import Right
 from smsapp.domain.run import TEMPLATE_HOLDS, HoldReason, RunState
 from smsapp.domain.sms_template import Audit, full_text, is_usable, variables
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue, sms_templates
 from smsapp.store.campaigns.campaigns import Campaign
@@ -146,6 +148,7 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
     `mark` is that of the text read. Raises Conflict if the run or the template has changed, Refusal with the problems
     for which this text cannot be sent.
     """
+    require(actor, Right.RUNS_ACCEPT)
     with writing() as session:
         run = lock_row(session, Run, run_id)
         if run is None or run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:

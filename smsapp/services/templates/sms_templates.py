@@ -9,13 +9,19 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from smsapp.domain.bounds import LONGEST_DECLARED, Bound
+from smsapp.domain.contact_details import contact_problems
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
+from smsapp.domain.rights import Right
 from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, variables
-from smsapp.domain.template_problems import entry_problems, problems
+from smsapp.domain.tags import Item
+from smsapp.domain.template_problems import entry_problems
 from smsapp.services.contacts import audience
+from smsapp.services.platform import tags
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
-from smsapp.services.templates import approvals
+from smsapp.services.templates import approvals, registrations
 from smsapp.store import sms_templates as store
+from smsapp.store.campaigns import archive
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, lock_row, writing
@@ -23,8 +29,6 @@ from smsapp.store.settings import settings
 from smsapp.store.sms_templates import Signature, SmsTemplate
 
 NOUN = "sms_template"
-
-TELLS_OTHERWISE = "unsubscribe_out_of_place"
 
 FIELDS = tuple(item.name for item in dataclasses.fields(Entry))
 
@@ -36,17 +40,27 @@ def find_page(
     before: int | None = None,
     limit: int = 50,
     unchecked: dt.datetime | None = None,
+    tag: str = "",
+    *,
+    archived: bool = False,
 ) -> list[SmsTemplate]:
-    """Return one page of templates, newest first; `before` is the last id of the page before.
+    """Return one page of templates, newest first, archived ones or the others; `before` is the last id of the page
+    before.
 
     With `unchecked` only approved ones whose audit state was not confirmed since then.
     """
-    return store.listed(current_session(), channel_id, audit, words, before, limit, unchecked)
+    wanted = tags.filter_by(Item.TEMPLATE, tag)
+    return store.listed(
+        current_session(), channel_id, audit, words, before, limit, unchecked, wanted, archived=archived
+    )
 
 
-def counts(channel_id: int | None = None, words: str = "") -> dict[Audit, int]:
+def counts(
+    channel_id: int | None = None, words: str = "", tag: str = "", *, archived: bool = False
+) -> dict[Audit, int]:
     """Return how many of the matching templates are in each audit state."""
-    return store.audit_counts(current_session(), channel_id, words)
+    wanted = tags.filter_by(Item.TEMPLATE, tag)
+    return store.audit_counts(current_session(), channel_id, words, wanted, archived=archived)
 
 
 def choices(channel_id: int) -> list[SmsTemplate]:
@@ -120,17 +134,12 @@ def signature_problem(channel_id: int, signature: str) -> Problem | None:
 
 
 def say_purpose(template_id: int, purpose: Purpose, mark: str, actor: Actor, now: dt.datetime) -> None:
-    """Store the purpose that a person declares; a sync keeps it. Raises Refusal if the text contradicts it."""
+    """Store the purpose that a person declares; a sync keeps it. Raises Refusal for UNSAID."""
+    require(actor, Right.TEMPLATES_WRITE)
     with writing() as session:
         template = _locked(session, template_id, mark)
-        against = [
-            problem
-            for problem in problems(template.text, template.signature, purpose)
-            if problem.code == TELLS_OTHERWISE
-        ]
         if purpose is Purpose.UNSAID:
-            against.append(Problem("template_purpose_unsaid", "purpose"))
-        _refuse(against)
+            raise Refusal(Problem("template_purpose_unsaid", "purpose"))
         template.purpose, template.updated_at = purpose, now
         log_action(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["purpose"])
 
@@ -140,6 +149,7 @@ def declare(template_id: int, allowed: Mapping[str, Bound], mark: str, actor: Ac
 
     Campaigns that were reviewed before need another review; waiting ones use the new bounds.
     """
+    require(actor, Right.TEMPLATES_WRITE)
     with writing() as session:
         template = _locked(session, template_id, mark)
         names = variables(template.text)
@@ -162,11 +172,17 @@ def bounds(template: SmsTemplate) -> dict[str, Bound]:
 
 
 def create(channel_id: int, entry: Entry, audit: Audit, actor: Actor, now: dt.datetime) -> SmsTemplate:
-    """Store a new template of the channel and return it; raises Refusal with every problem of the entry."""
+    """Store a new template of the channel and return it; raises Refusal with every problem of the entry.
+
+    One that counts as approved from the first needs the right to approve, too.
+    """
+    require(actor, Right.TEMPLATES_APPROVE if audit is Audit.APPROVED else Right.TEMPLATES_WRITE)
     _refuse(_errors(entry))
     with writing() as session:
-        if session.get(ChannelRow, channel_id) is None:
+        channel = session.get(ChannelRow, channel_id)
+        if channel is None:
             raise Refusal(Problem("template_channel_missing", "channel"))
+        _refuse(_contact_errors(channel, entry.text))
         if store.by_code(session, channel_id, [entry.code]):
             raise Refusal(Problem("template_code_taken", "code", {"code": entry.code}))
         template = added(channel_id, entry, audit, "", TemplateSource.MANUAL, now)
@@ -181,9 +197,12 @@ def edit(template_id: int, entry: Entry, mark: str, actor: Actor, now: dt.dateti
 
     `mark` is `seen` of the state that the person edited. Campaigns that wait with the old text are held when due.
     """
+    require(actor, Right.TEMPLATES_WRITE)
     _refuse(_errors(entry))
     with writing() as session:
         template = _locked(session, template_id, mark)
+        if entry.text != template.text:
+            _refuse(_contact_errors(session.get(ChannelRow, template.channel_id), entry.text))
         if entry.code != template.code and store.by_code(session, template.channel_id, [entry.code]):
             raise Refusal(Problem("template_code_taken", "code", {"code": entry.code}))
         changed = differences(template, entry)
@@ -202,6 +221,7 @@ def approve(template_id: int, mark: str, actor: Actor, now: dt.datetime) -> None
 
     Approving an approved one again records that it was compared with the provider now.
     """
+    require(actor, Right.TEMPLATES_APPROVE)
     _decide(template_id, mark, Audit.APPROVED, "", actor, now)
 
 
@@ -210,6 +230,7 @@ def refuse(template_id: int, reason: str, mark: str, actor: Actor, now: dt.datet
 
     Runs being sent with it are held.
     """
+    require(actor, Right.TEMPLATES_APPROVE)
     if not reason.strip():
         raise Refusal(Problem("refusal_reason_missing", "reason"))
     _decide(template_id, mark, Audit.REFUSED, reason.strip(), actor, now)
@@ -228,6 +249,7 @@ def _decide(template_id: int, mark: str, audit: Audit, reason: str, actor: Actor
 
 def delete(template_id: int, actor: Actor, now: dt.datetime) -> None:
     """Remove the template; raises Refusal while a campaign that is not over uses it."""
+    require(actor, Right.TEMPLATES_WRITE)
     with writing() as session:
         template = lock_row(session, SmsTemplate, template_id)
         if template is None:
@@ -236,12 +258,20 @@ def delete(template_id: int, actor: Actor, now: dt.datetime) -> None:
         if used_by:
             names = ", ".join(campaign.name or f"#{campaign.id}" for campaign in used_by[:3])
             raise Refusal(Problem("template_in_use", "", {"count": len(used_by), "names": names}))
+        if archive.was_sent(session, Item.TEMPLATE, template_id):
+            raise Refusal(Problem("template_was_sent"))
         log_action(session, actor, "delete", NOUN, template_id, now, name=template.name, code=template.code)
         session.delete(template)
 
 
 def _errors(entry: Entry) -> list[Problem]:
     return [problem for problem in entry_problems(entry) if not problem.warning]
+
+
+def _contact_errors(channel: ChannelRow | None, text: str) -> list[Problem]:
+    """Return the contacts in a text that the channel's provider does not take at all."""
+    objections = contact_problems(text, {}, mobiles_allowed=registrations.takes_mobiles(channel))
+    return [problem for problem in objections if not problem.warning]
 
 
 def _refuse(problems: list[Problem]) -> None:

@@ -96,7 +96,7 @@ def _read_yaml(content: bytes) -> Sheet:
     try:
         _refuse_deep_yaml(text)
         # BaseLoader returns only texts, lists and mappings: no objects, and 0012 stays 0012.
-        document = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506
+        document = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506 # nosec B506
     except yaml.MarkedYAMLError as error:
         raise _unreadable("YAML", error.problem_mark.line + 1 if error.problem_mark else None) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:

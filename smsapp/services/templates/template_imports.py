@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.rights import Right
 from smsapp.domain.sms_template import Audit, Purpose, TemplateSource
 from smsapp.domain.template_file import Fate, Reading, Record, TemplateField, read
 from smsapp.domain.template_problems import entry_problems
+from smsapp.services.platform import access
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
-from smsapp.services.templates import template_files
+from smsapp.services.templates import registrations, template_files
 from smsapp.services.templates.sms_templates import added, differences, write
 from smsapp.store import sms_templates as store
 from smsapp.store.channels.channels import ChannelRow
@@ -67,16 +70,19 @@ def take_file(
     """Add and change the templates of a channel by a file; with `dry_run` only return what would happen.
 
     Templates are identified by their provider code, so the same file again changes nothing. Good rows are stored even
-    if others are refused; fields without a column do not change. A changed text without an audit state becomes pending.
+    if others are refused; fields without a column do not change. A changed text without an audit state becomes pending,
+    and so does one that the file calls approved if the actor may not approve templates.
     Raises Refusal if the file as a whole cannot be used.
     """
+    require(actor, Right.TEMPLATES_WRITE)
+    may_approve = access.holds(actor, Right.TEMPLATES_APPROVE)
     sheet = template_files.read(name, content)
     if dry_run:
         _require(current_session().get(ChannelRow, channel_id))
-        return _take(channel_id, sheet, now, keep=False)
+        return _take(channel_id, sheet, now, keep=False, may_approve=may_approve)
     with writing() as session:
         _require(session.get(ChannelRow, channel_id))
-        result = _take(channel_id, sheet, now, keep=True)
+        result = _take(channel_id, sheet, now, keep=True, may_approve=may_approve)
         log_action(session, actor, "import", "sms_template", channel_id, now, counts=result.counts)
     return result
 
@@ -112,6 +118,11 @@ def drop(token: str) -> None:
         (_folder() / token).unlink(missing_ok=True)
 
 
+def stashed_files() -> list[Path]:
+    """Return the stashed files."""
+    return sorted(_folder().iterdir()) if _folder().is_dir() else []
+
+
 def _folder() -> Path:
     return settings().INSTANCE_DIR / "uploads" / "templates"
 
@@ -121,8 +132,12 @@ def _require(channel: ChannelRow | None) -> None:
         raise Refusal(Problem("template_channel_missing", "channel"))
 
 
-def _take(channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, keep: bool) -> ImportResult:
+def _take(
+    channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, keep: bool, may_approve: bool
+) -> ImportResult:
     readings = [read(record, with_code=sheet.with_code) for record in sheet.records]
+    if not may_approve:
+        readings = [_unapproved(reading) for reading in readings]
     template_by_code = store.by_code(
         current_session(), channel_id, {reading.entry.code for reading in readings if reading.entry}
     )
@@ -130,7 +145,7 @@ def _take(channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, kee
     rows = []
     for record, as_written in zip(sheet.records, readings, strict=True):
         reading = _completed(record, as_written, template_by_code)
-        problems = _problems(reading, first_row)
+        problems = _problems(reading, first_row, channel_id)
         if reading.entry is None or any(not problem.warning for problem in problems):
             code = reading.entry.code if reading.entry else record.values.get("code", "")
             rows.append(Row(record.row, code, record.values.get("name", ""), Fate.REFUSED, problems))
@@ -140,6 +155,14 @@ def _take(channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, kee
             _keep_one(channel_id, record, reading, problems, template_by_code.get(reading.entry.code), now, keep)
         )
     return ImportResult(rows, sheet.problems)
+
+
+def _unapproved(reading: Reading) -> Reading:
+    """Return the reading without an approval that the file states."""
+    if reading.audit is not Audit.APPROVED:
+        return reading
+    problem = Problem("template_approval_needs_approver", "status", warning=True)
+    return dataclasses.replace(reading, audit=None, problems=(*reading.problems, problem))
 
 
 def _completed(record: Record, reading: Reading, template_by_code: Mapping[str, SmsTemplate]) -> Reading:
@@ -158,13 +181,14 @@ def _completed(record: Record, reading: Reading, template_by_code: Mapping[str, 
     return dataclasses.replace(reading, entry=dataclasses.replace(entry, **old_fields))
 
 
-def _problems(reading: Reading, first_row: dict[str, int]) -> tuple[Problem, ...]:
+def _problems(reading: Reading, first_row: dict[str, int], channel_id: int) -> tuple[Problem, ...]:
     if reading.entry is None:
         return reading.problems
     first = first_row.get(reading.entry.code)
     if first is not None:
         return (Problem("template_code_twice", "code", {"code": reading.entry.code, "row": first}),)
-    return tuple(entry_problems(reading.entry))
+    contacts = registrations.entry_contact_problems(reading.entry.text, channel_id)
+    return (*reading.problems, *entry_problems(reading.entry), *contacts)
 
 
 def _keep_one(

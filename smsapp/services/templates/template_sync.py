@@ -21,15 +21,20 @@ from smsapp.channels.http import HttpClient
 from smsapp.channels.types import ProviderSignature, ProviderTemplate
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult
+from smsapp.domain.rights import Right
 from smsapp.domain.sms_template import LONGEST_NAME, Audit, Entry, Purpose, SyncFate, TemplateSource, entry
 from smsapp.domain.storable import storable
+from smsapp.domain.webhook import EventKind
 from smsapp.services.channels import account_calls, accounts, provider_calls, registry
 from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.platform import audit_log
+from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.templates import approvals
+from smsapp.services.templates import approvals, registration_guard, registration_sync
+from smsapp.services.templates.registration_sync import RegistrationSync
 from smsapp.services.templates.sms_templates import added, differences, write
 from smsapp.store import sms_templates as store
+from smsapp.store.apps import webhook_outbox
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import writing
 from smsapp.store.sms_templates import SmsTemplate
@@ -69,6 +74,8 @@ class SyncResult:
     unchanged: int = 0
     held: int = 0
     """Runs that were being sent and are held for a person now."""
+    registrations: RegistrationSync | None = None
+    """What carriers have registered; None if the provider cannot be asked."""
 
     @property
     def ok(self) -> bool:
@@ -104,6 +111,7 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
 
     Runs being sent with a text that is not approved any more are held. Raises Refusal if the kind lists no templates.
     """
+    require(actor, Right.TEMPLATES_WRITE)
     row = accounts.row(channel_id)
     adapter = registry.new_adapter(row)
     if not adapter.lists_templates:
@@ -132,23 +140,32 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
         changes, unchanged = _bring_in_line(session, channel_id, listing, now)
         held_runs = approvals.hold_running(session, channel_id, now)
         result = SyncResult(channel_id, channel.name, trial, changes, unchanged, held_runs)
+        for change in changes:
+            facts = {"channel": channel_id, "code": change.code, "change": change.fate, "audit": change.audit}
+            webhook_outbox.note(session, EventKind.TEMPLATE_CHANGED, None, now, **facts)
         if changes:
             counts = {fate.value: n for fate, n in result.counts.items()}
             audit_log.log_action(
                 session, actor, "sync", "sms_template", channel_id, now, channel=channel.name, **counts
             )
     log.info("templates.synced channel=%s changed=%s held=%s", channel_id, len(changes), held_runs)
+    if adapter.lists_registrations:
+        asked = registration_sync.sync(channel_id, actor, now)
+        result = dataclasses.replace(result, held=result.held + asked.held, registrations=asked)
     return result
 
 
 def sync_all(now: dt.datetime, actor: Actor = CHORE) -> list[SyncResult]:
     """Sync every active channel whose provider can be asked; one channel's fault does not stop the others."""
+    require(actor, Right.TEMPLATES_WRITE)
     results = []
     for channel_id in [row.id for row in able()]:
         try:
             results.append(sync(channel_id, actor, now))
         except Exception:
             log.exception("templates.sync_fault channel=%s", channel_id)
+    # What a person typed in may have come to its term without any provider having said so.
+    registration_guard.hold_lapsed(now)
     return results
 
 

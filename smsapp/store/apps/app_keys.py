@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.storable import storable
 from smsapp.domain.trust import KeyKind, Rights, Rule
+from smsapp.store import journal
 from smsapp.store.db import Base, BigId, changed, one_of
 
 RAW_LENGTH = 4000
@@ -57,6 +59,15 @@ class AppKey(Base):
     """{property: domain/trust.py Rule}"""
     created_at: Mapped[dt.datetime]
     last_used_at: Mapped[dt.datetime | None]
+    secrets: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
+    """Sealed; with which uploads are signed (services/apps/key_secrets.py)."""
+    previous_secret_until: Mapped[dt.datetime | None]
+    signed_only: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Uploads that are not signed are refused."""
+    pauses_on_alarm: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """An alarm of domain/key_watch.py disables the key."""
+    undo_from: Mapped[dt.datetime | None]
+    """The earliest moment to which what the key did can be undone; NULL = when it was made."""
 
     @property
     def rights(self) -> Rights:
@@ -74,6 +85,10 @@ class KeyRights:
     id: int
     key: str
     rights: Rights
+    secrets: bytes | None = field(default=None, repr=False)
+    """Sealed."""
+    previous_secret_until: dt.datetime | None = None
+    signed_only: bool = False
 
 
 def _rights(kind: str, properties: Sequence[str] | None, rules: Mapping[str, str]) -> Rights:
@@ -106,14 +121,23 @@ def add_bad_records(
             "source": source,
             "appid": storable(row.appid, 64),
             "reason": str(row.reason),
-            "facts": {
-                name: storable(fact, RAW_LENGTH) if isinstance(fact, str) else fact for name, fact in row.facts.items()
-            },
+            "facts": _storable_fact(row.facts),
             "raw": storable(row.raw, longest),
         }
         for row in bad
     ]
     session.execute(sa.insert(BadRecord), rows)
+
+
+def _storable_fact(fact: Any) -> Any:
+    """Return a fact whose texts, however deep, can be stored."""
+    if isinstance(fact, str):
+        return storable(fact, RAW_LENGTH)
+    if isinstance(fact, Mapping):
+        return {storable(str(name), RAW_LENGTH): _storable_fact(part) for name, part in fact.items()}
+    if isinstance(fact, list | tuple):
+        return [_storable_fact(part) for part in fact]
+    return fact
 
 
 def bad_records(
@@ -137,18 +161,22 @@ def bad_records_after(session: Session, source: str, after: int, limit: int) -> 
     return list(session.scalars(query.order_by(BadRecord.id).limit(limit)))
 
 
-def delete_bad_records(session: Session, older_than: dt.datetime, limit: int) -> int:
-    """Delete up to `limit` refused records from before that moment; return how many."""
-    old = sa.select(BadRecord.id).where(BadRecord.at < older_than).limit(limit)
-    return changed(session, sa.delete(BadRecord).where(BadRecord.id.in_(old)))
-
-
 # Keys
 
 
 def all_keys(session: Session) -> list[AppKey]:
     """Return all keys, the oldest first."""
     return list(session.scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
+
+
+def digest(key: str) -> str:
+    """Return what the journal calls a key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def note_switch(session: Session, row: AppKey) -> None:
+    """Have the journal tell whether this key works from now on."""
+    journal.note(session, journal.APP_KEY, digest(row.key), row.active)
 
 
 def app_key(session: Session, key_id: int) -> AppKey | None:
@@ -158,9 +186,13 @@ def app_key(session: Session, key_id: int) -> AppKey | None:
 def key_rights(session: Session, keys: Collection[str] | None = None) -> dict[str, KeyRights]:
     """Return {key: its rights} of all active keys, or of these, active or not."""
     columns = (AppKey.id, AppKey.key, AppKey.kind, AppKey.properties, AppKey.rules)
+    signing = (AppKey.secrets, AppKey.previous_secret_until, AppKey.signed_only)
     condition = AppKey.active if keys is None else one_of(AppKey.key, keys)
-    rows = session.execute(sa.select(*columns).where(condition))
-    return {key: KeyRights(id_, key, _rights(kind, names, rules)) for id_, key, kind, names, rules in rows}
+    rows = session.execute(sa.select(*columns, *signing).where(condition))
+    return {
+        key: KeyRights(id_, key, _rights(kind, names, rules), *how_signed)
+        for id_, key, kind, names, rules, *how_signed in rows
+    }
 
 
 def touch_keys(session: Session, keys: Collection[str], now: dt.datetime) -> None:

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.store.db import Base, BigId, Json, UtcDateTime, as_array, changed, db, dialect, driver
 from smsapp.store.receipts import inbox
-from smsapp.store.sqlite import BEGIN_IMMEDIATE, datetime_text, write_lock
+from smsapp.store.sqlite import datetime_text
 
 MOST_ROWS = 500
 """Rows looked at for one transaction."""
@@ -72,7 +70,7 @@ def add(rows: Sequence[NewUpload]) -> None:
     On SQLite an id is the microsecond, or the next number if that one is taken: a lost file or an older copy of it
     never brings back an id that was applied.
     """
-    with _writing() as connection:
+    with inbox.writing_in_line() as connection:
         if connection.dialect.name == "sqlite":
             new = [
                 (
@@ -90,14 +88,25 @@ def add(rows: Sequence[NewUpload]) -> None:
             )
 
 
+def _applied() -> int:
+    """Return up to which id rows are applied, though they may still be there."""
+    if dialect() != "sqlite":
+        return 0
+    with db.engine.connect() as connection:
+        return connection.scalar(sa.select(UploadMark.applied)) or 0
+
+
+def is_waiting() -> bool:
+    """Return whether a row is not applied yet."""
+    query = sa.select(UPLOAD.c.id).where(UPLOAD.c.id > _applied()).limit(1)
+    with inbox.engine().connect() as connection:
+        return connection.scalar(query) is not None
+
+
 def waiting(most_bytes: int) -> list[Upload]:
     """Return the oldest rows that are not applied, at least one and about so many bytes together."""
-    applied = 0
-    if dialect() == "sqlite":
-        with db.engine.connect() as connection:
-            applied = connection.scalar(sa.select(UploadMark.applied)) or 0
     query = sa.select(*(UPLOAD.c[name] for name in ("id", "received_at", "records", "counted"))).where(
-        UPLOAD.c.id > applied
+        UPLOAD.c.id > _applied()
     )
     rows: list[Upload] = []
     size = 0
@@ -108,6 +117,11 @@ def waiting(most_bytes: int) -> list[Upload]:
             if size >= most_bytes:
                 break
     return rows
+
+
+def is_waiting_since(moment: dt.datetime) -> bool:
+    """Return whether a row that came by this moment is not applied yet."""
+    return any(row.received_at <= moment for row in waiting(1))
 
 
 def only_reader(session: Session) -> bool:
@@ -135,18 +149,10 @@ def mark_applied(session: Session, uploads: Sequence[Upload]) -> bool:
 def remove_applied(last: int) -> None:
     """Remove rows up to this one, which are applied; the newest row stays, so that ids only grow."""
     if dialect() == "sqlite":
-        with _writing() as connection:
+        with inbox.writing_in_line() as connection:
             connection.exec_driver_sql(
                 "DELETE FROM upload WHERE id <= ? AND id < (SELECT max(id) FROM upload)", (last,)
             )
-
-
-@contextmanager
-def _writing() -> Iterator[Connection]:
-    """Open a short transaction of the inbox alone, waiting in line on SQLite."""
-    engine = inbox.engine()
-    with write_lock(engine), engine.connect().execution_options(**BEGIN_IMMEDIATE) as connection, connection.begin():
-        yield connection
 
 
 _ADD_SQLITE = (

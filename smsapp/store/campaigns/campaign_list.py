@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from smsapp.domain.audience_rule import NamedAudience
 from smsapp.domain.campaign import Sort, Status, Tab
 from smsapp.domain.run import RunState
-from smsapp.store.campaigns.campaigns import Campaign, search_key
+from smsapp.domain.tags import Item
+from smsapp.store.campaigns.campaigns import Campaign, audience_of, search_key
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.segments import Segment
+from smsapp.store.contacts import segments
 from smsapp.store.db import holds
 from smsapp.store.runs.runs import Run
+from smsapp.store.tags import TagFilter, having
 from smsapp.store.users import User
 
 
@@ -33,6 +36,14 @@ class CampaignFilter:
     """Created in [since, until)."""
     channel_id: int | None = None
     sort: Sort = Sort.NEWEST
+    tag: TagFilter | None = None
+    archived: bool = False
+    """Archived campaigns instead of the others."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is cheap to count: not the archive, nor very many campaigns with a tag: each would be read."""
+        return not self.archived if self.tag is None else self.tag.ids is not None
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,10 @@ ORDERS: dict[Sort, tuple[_Leg, ...]] = {
 
 
 def counts(session: Session, filters: CampaignFilter) -> dict[tuple[bool, str], int]:
-    """Return (recurring, status) -> campaigns, under every filter except tab and status: one grouped query."""
+    """Return (recurring, status) -> campaigns, under every filter except tab and status: one grouped query; {} if
+    `filters` are not counted."""
+    if not filters.is_counted:
+        return {}
     statement = (
         sa.select(Campaign.recurring, Campaign.status, sa.func.count())
         .where(Campaign.deleted_at.is_(None), *_filter_conditions(filters))
@@ -118,7 +132,11 @@ def _select_leg(leg: _Leg, filters: CampaignFilter, start: Campaign | None, *, b
 
 
 def _filter_conditions(filters: CampaignFilter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
+    conditions: list[sa.ColumnElement[bool]] = [
+        Campaign.archived_at.is_not(None) if filters.archived else Campaign.archived_at.is_(None)
+    ]
+    if filters.tag is not None:
+        conditions.append(having(Item.CAMPAIGN, Campaign.id, filters.tag))
     if filters.keyword:
         conditions.append(holds(Campaign.name_key, search_key(filters.keyword)))
     if filters.since is not None:
@@ -144,7 +162,7 @@ class CampaignRow(NamedTuple):
     """A campaign and the names of what it uses; "" for what it has not, or not any more."""
 
     campaign: Campaign
-    segment: str
+    audience: NamedAudience
     channel: str
     creator: str
 
@@ -152,33 +170,55 @@ class CampaignRow(NamedTuple):
 def rows(session: Session, campaign_ids: Sequence[int]) -> dict[int, CampaignRow]:
     """Return these campaigns by id, reloaded from the database, without deleted ones."""
     statement = (
-        sa.select(Campaign, Segment.name, ChannelRow.name, User.name)
-        .outerjoin(Segment, Segment.id == Campaign.segment_id)
+        sa.select(Campaign, ChannelRow.name, User.name)
         .outerjoin(ChannelRow, ChannelRow.id == Campaign.channel_id)
         .outerjoin(User, User.id == Campaign.created_by)
         .where(Campaign.id.in_(campaign_ids), Campaign.deleted_at.is_(None))
         .execution_options(populate_existing=True)
     )
+    result = session.execute(statement).all()
+    rules = {campaign.id: audience_of(campaign) for campaign, _channel, _creator in result}
+    names = segments.names(session, (id_ for rule in rules.values() for id_ in rule.ids))
     return {
-        campaign.id: CampaignRow(campaign, segment or "", channel or "", creator or "")
-        for campaign, segment, channel, creator in session.execute(statement)
+        campaign.id: CampaignRow(campaign, segments.named(rules[campaign.id], names), channel or "", creator or "")
+        for campaign, channel, creator in result
     }
+
+
+def sent(session: Session, campaign_ids: Sequence[int], limit: int) -> list[tuple[int, str]]:
+    """Return (id, name) of the newest campaigns with a run, deleted but not archived ones too, and of these."""
+    has_run = sa.exists().where(Run.campaign_id == Campaign.id, Run.started_at.is_not(None))
+    newest = (
+        sa.select(Campaign.id).where(has_run, Campaign.archived_at.is_(None)).order_by(Campaign.id.desc()).limit(limit)
+    )
+    chosen = sa.or_(Campaign.id.in_(newest), Campaign.id.in_(campaign_ids))
+    rows = session.execute(sa.select(Campaign.id, Campaign.name).where(chosen).order_by(Campaign.id.desc()))
+    return [(id_, name) for id_, name in rows]
+
+
+# Built once: to build them takes longer than to ask them.
+_ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_UNFINISHED = (
+    sa.select(Run).where(Run.campaign_id.in_(_ids), Run.finished_at.is_(None)).execution_options(populate_existing=True)
+)
+_NEWEST = sa.select(sa.func.max(Run.id)).where(Run.campaign_id.in_(_ids), Run.repeats.is_(None))
+_LATEST = sa.select(Run).where(Run.id.in_(_NEWEST.group_by(Run.campaign_id)))
 
 
 def unfinished(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
     """Return the unfinished runs of these campaigns."""
-    statement = sa.select(Run).where(Run.campaign_id.in_(campaign_ids), Run.finished_at.is_(None))
-    return session.scalars(statement.execution_options(populate_existing=True)).all()
+    return session.scalars(_UNFINISHED, {"ids": campaign_ids}).all()
 
 
 def latest(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
     """Return the newest run of each of these campaigns, not counting runs that repeat another one."""
-    newest = sa.select(sa.func.max(Run.id)).where(Run.campaign_id.in_(campaign_ids), Run.repeats.is_(None))
-    return session.scalars(sa.select(Run).where(Run.id.in_(newest.group_by(Run.campaign_id)))).all()
+    return session.scalars(_LATEST, {"ids": campaign_ids}).all()
 
 
 def count_runs(session: Session, campaign_ids: Sequence[int]) -> dict[int, int]:
     """Return {campaign id: number of runs}; runs that repeat another one and missed ones do not count."""
+    if not campaign_ids:
+        return {}
     took_place = sa.and_(Run.repeats.is_(None), Run.state != RunState.MISSED)
     query = sa.select(Run.campaign_id, sa.func.count()).where(Run.campaign_id.in_(campaign_ids), took_place)
     return {campaign: n for campaign, n in session.execute(query.group_by(Run.campaign_id))}  # noqa: C416

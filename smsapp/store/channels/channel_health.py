@@ -20,6 +20,8 @@ from smsapp.store.runs.runs import Run
 from smsapp.store.runs.tallies import Tally
 
 HOUR = 3600
+EARLIER = 0
+"""The `hour` of all that came before the hours that are kept."""
 
 
 class ChannelHour(Base):
@@ -98,6 +100,7 @@ def last_success(session: Session, channel_ids: Sequence[int]) -> dict[int, dt.d
     query = (
         sa.select(ChannelHour.channel_id, sa.func.max(ChannelHour.last_at))
         .where(ChannelHour.channel_id.in_(channel_ids), ChannelHour.result == CallResult.OK)
+        .where(ChannelHour.hour != EARLIER)
         .group_by(ChannelHour.channel_id)
     )
     return {channel: dt.datetime.fromtimestamp(at, dt.UTC) for channel, at in session.execute(query)}
@@ -109,9 +112,21 @@ def delete_of_channel(session: Session, channel_id: int) -> None:
         changed(session, sa.delete(table).where(table.channel_id == channel_id))
 
 
-def delete_hours(session: Session, before: dt.datetime) -> int:
-    """Delete the hours before this moment; return how many rows."""
-    return changed(session, sa.delete(ChannelHour).where(ChannelHour.hour < int(before.timestamp())))
+def fold_hours(session: Session, before: dt.datetime) -> int:
+    """Add the hours before this moment to the row of EARLIER, so that totals never fall; return how many there were."""
+    old = ChannelHour.hour != EARLIER, ChannelHour.hour < int(before.timestamp())
+    key = ChannelHour.channel_id, ChannelHour.result, ChannelHour.reason
+    sums = sa.select(*key, sa.func.sum(ChannelHour.n).label("n"), sa.func.max(ChannelHour.last_at).label("last_at"))
+    folded = session.execute(sums.where(*old).group_by(*key).order_by(*key)).mappings().all()
+    add_up(session, ChannelHour, [dict(row) | {"hour": EARLIER} for row in folded], latest=("last_at",))
+    return changed(session, sa.delete(ChannelHour).where(*old))
+
+
+def totals(session: Session) -> list[tuple[int, str, str, int]]:
+    """Return (channel, result, reason, messages) over all time."""
+    key = ChannelHour.channel_id, ChannelHour.result, ChannelHour.reason
+    sums = session.execute(sa.select(*key, sa.func.sum(ChannelHour.n)).group_by(*key))
+    return [(channel_id, result, reason, int(n)) for channel_id, result, reason, n in sums]
 
 
 def delete_calls(session: Session, most: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from smsapp.domain.scope import Scope
 from smsapp.store.db import Base, UtcDateTime
 
 
@@ -35,6 +36,8 @@ class ChannelRow(Base):
     """Region codes of the countries it may send to; empty = every country."""
     number_classes: Mapped[list[Any]] = mapped_column(default=list)
     """Classes (domain/numbering.py) it may send to, besides mobile numbers."""
+    number_limits: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """domain/number_limits.py: [prefix, messages a day or None]; without one every number may be written to."""
     trusted_numbers: Mapped[bool] = mapped_column(default=False)
     """Send only to numbers that a server key, a file or a person has entered."""
     rate: Mapped[int | None]
@@ -58,8 +61,14 @@ class ChannelRow(Base):
     """When the provider last listed its templates."""
     templates_trouble: Mapped[dict[str, Any] | None]
     """The latest failed sync since then: at, result, outcome, code."""
+    registrations_at: Mapped[dt.datetime | None]
+    """When the provider last said what carriers have registered."""
+    registrations_trouble: Mapped[dict[str, Any] | None]
+    """The latest failed question since then: at, result, outcome, code."""
     opt_out_template_id: Mapped[int | None]
     """The template that confirms an opt-out; None = no confirmation is sent."""
+    refusal_scope: Mapped[str] = mapped_column(sa.String(12), default=Scope.EVERYTHING, server_default=Scope.EVERYTHING)
+    """What a reply that opts out refuses: a domain/scope.py Scope."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
 
@@ -80,6 +89,14 @@ def all_channels(session: Session) -> list[ChannelRow]:
 def active(session: Session) -> list[ChannelRow]:
     """Return the channels a campaign may choose, by name."""
     return list(session.scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)))
+
+
+def search(session: Session, words: str, limit: int) -> list[ChannelRow]:
+    """Return the first channels a campaign may choose, by name, whose names contain these words."""
+    query = sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name).limit(limit)
+    if words:
+        query = query.where(ChannelRow.name.icontains(words, autoescape=True))
+    return list(session.scalars(query))
 
 
 def of_kinds(session: Session, kinds: Collection[str]) -> set[int]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, one_of, upsert
+from smsapp.store.db import Base, changed, one_of, upsert
 
 
 class Alias(Base):
@@ -52,6 +52,12 @@ def add_bindings(session: Session, aliases: Mapping[str, str], public: Collectio
         for anonymous, xwho in sorted(aliases.items())
     ]
     session.execute(upsert(Alias).on_conflict_do_nothing(), rows)
+
+
+def remove_bindings(session: Session, anonymous_ids: Collection[str], since: dt.datetime) -> int:
+    """Remove those bindings of these anonymous ids that were made since then; return how many."""
+    of_ids = one_of(Alias.anonymous_id, anonymous_ids)
+    return changed(session, sa.delete(Alias).where(of_ids, Alias.created_at >= since))
 
 
 def anonymous_ids(session: Session, xwho: str) -> list[str]:

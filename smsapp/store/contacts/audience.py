@@ -6,8 +6,8 @@ The reasons are those of `domain/campaign.py` ExclusionReason, in its order; the
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,14 +16,18 @@ from sqlalchemy.orm import Session
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import Status
 from smsapp.domain.trust import PUBLIC
+from smsapp.store.contacts.carriers import is_of_carriers
+from smsapp.store.contacts.consents import consented
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.numbers import is_abroad, is_special
-from smsapp.store.contacts.replies import OptOut
-from smsapp.store.contacts.values import Source, many_figures
+from smsapp.store.contacts.replies import refuses
+from smsapp.store.contacts.segment_rules import belongs, is_plain
+from smsapp.store.contacts.values import Source
 from smsapp.store.db import dialect
+from smsapp.store.privacy.erased_numbers import ErasedNumber, hashed
 from smsapp.store.runs.runs import Message, Run
 
-NOT_WRITTEN_TO = (Status.CANCELLED, Status.REFUSED)
+NOT_WRITTEN_TO = (Status.CANCELLED, Status.REFUSED, Status.EXPIRED)
 """Message states that do not count against a number's frequency cap."""
 
 
@@ -33,6 +37,14 @@ class Cap:
 
     since: dt.datetime
     most: int
+
+
+@dataclass(frozen=True)
+class DayLimit:
+    """At most `left` more messages today to numbers that begin with `prefix`; None = no limit."""
+
+    prefix: str
+    left: int | None
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,22 @@ class Audience:
     """Region codes the channel may send to; empty = every country."""
     number_classes: Sequence[str] = ()
     """Classes of numbers the channel may send to, besides mobile ones."""
+    limits: Sequence[DayLimit] = ()
+    """Limits of the channel by prefix, the longest first; the first that fits a number counts."""
+    marketing: bool = False
+    """The text is marketing, which some have refused."""
+    signature: str = ""
+    """Of the text, without brackets; some have refused the texts of one signature."""
+    left_out_carriers: Sequence[str] = ()
+    """Exclude numbers of these carriers."""
+    consented_only: bool = False
+    """Exclude those who have not agreed to such texts."""
+    excluded: Sequence[sa.Select[Any]] = ()
+    """Each selects the ids, without doubles, of contacts that are excluded if they are members."""
+    left_out: Mapping[ExclusionReason, sa.Select[Any]] = field(default_factory=dict)
+    """Reason -> a SELECT of the numbers, each once and named `phone`, that the campaign leaves out by choice."""
+    erased_key: bytes | None = field(default=None, repr=False)
+    """The key by which numbers are compared with erased ones; None while nobody was erased."""
 
 
 def select_members(audience: Audience) -> sa.Select[Any]:
@@ -61,29 +89,109 @@ def select_members(audience: Audience) -> sa.Select[Any]:
     texts = [source.written.label(f"text_{place}") for place, source in enumerate(audience.values)]
     number = Contact.phones[audience.phone_property].as_string().label("phone")
     public = _reported_in_public(audience).label("public")
-    query = sa.select(Contact.id.label("contact_id"), number, public, *texts).where(_belongs(audience.members))
+    # Numbers are hashed only if somebody was erased, whose opt-out and caps hold for a number that comes back.
+    hashes = [] if audience.erased_key is None else [hashed(number.element, audience.erased_key).label("own_hash")]
+    source, is_excluded = _with_excluded(audience.excluded)
+    columns = (Contact.id.label("contact_id"), number, public, is_excluded.label("is_excluded"), *hashes, *texts)
+    query = sa.select(*columns).select_from(source).where(belongs(audience.members))
     if dialect() == "sqlite":
         query = query.offset(0)  # otherwise SQLite computes a text again wherever it is named
     base = query.subquery("base")
-    filled = [(source, base.c[f"text_{place}"]) for place, source in enumerate(audience.values)]
+    filled = [(value, base.c[f"text_{place}"]) for place, value in enumerate(audience.values)]
     values = [source.value(text) for source, text in filled]
     incomplete = sa.or_(sa.false(), *(value.is_(None) for value in values))
     unfit = sa.or_(sa.false(), *(source.unfit(text) for source, text in filled))
     phone = base.c.phone
+    kind = (_true(audience.marketing), sa.literal(audience.signature))
+    names = [phone, base.c.own_hash] if hashes else [phone]
     conditions: dict[ExclusionReason, list[sa.ColumnElement[bool]]] = {
         ExclusionReason.NO_NUMBER: [phone.is_(None)],
         ExclusionReason.INVALID_NUMBER: [phone == ""],
         ExclusionReason.UNTRUSTED_NUMBER: [base.c.public] if audience.trusted_numbers else [],
         ExclusionReason.NUMBER_CLASS: [is_special(phone, audience.number_classes)],
         ExclusionReason.COUNTRY: [is_abroad(phone, audience.countries)] if audience.countries else [],
-        ExclusionReason.OPTED_OUT: [sa.exists().where(OptOut.phone == phone)],
-        ExclusionReason.FREQUENCY_CAP: [phone.in_(_capped(cap)) for cap in audience.caps],
+        ExclusionReason.OPTED_OUT: [refuses(name, *kind) for name in names],
+        ExclusionReason.EXCLUDED_SEGMENT: [base.c.is_excluded] if audience.excluded else [],
+        ExclusionReason.NO_CONSENT: [sa.not_(consented(base.c.contact_id, phone, *kind))]
+        if audience.consented_only
+        else [],
+        ExclusionReason.FREQUENCY_CAP: [
+            *(phone.in_(_capped(cap)) for cap in audience.caps),
+            *(_capped_before(cap, names) for cap in audience.caps if hashes),
+        ],
         ExclusionReason.MISSING_VALUE: [incomplete],
         ExclusionReason.UNFIT_VALUE: [unfit],
+        ExclusionReason.CARRIER_LEFT_OUT: [is_of_carriers(phone, audience.left_out_carriers)]
+        if audience.left_out_carriers
+        else [],
     }
+    joined: sa.FromClause = base
+    for reason, numbers in audience.left_out.items():
+        # A join: PostgreSQL would look through so many numbers one by one in a condition that is no WHERE.
+        left = numbers.subquery(f"left_out_{reason}")
+        joined = joined.outerjoin(left, left.c.phone == phone)
+        conditions[reason] = [left.c.phone.is_not(None)]
     in_order = [(condition, reason) for reason in ExclusionReason for condition in conditions.get(reason, [])]
-    reason = sa.case(*((condition, sa.literal(str(reason))) for condition, reason in in_order), else_=None)
-    return sa.select(base.c.contact_id, base.c.phone, _array(values).label("params"), reason.label("reason"))
+    why = sa.case(*((condition, sa.literal(str(reason))) for condition, reason in in_order), else_=None)
+    people = sa.select(base.c.contact_id, base.c.phone, _array(values).label("params"), why.label("reason"))
+    people = people.select_from(joined)
+    return _limited(people, audience.limits) if audience.limits else people
+
+
+def _with_excluded(excluded: Sequence[sa.Select[Any]]) -> tuple[sa.FromClause, sa.ColumnElement[bool]]:
+    """Return the contacts, and the condition that one of these selects has a contact.
+
+    A select that is no plain rule is joined: as `IN` within a condition PostgreSQL could search it for each contact.
+    """
+    source: sa.FromClause = Contact.__table__
+    conditions: list[sa.ColumnElement[bool]] = []
+    for number, members in enumerate(excluded):
+        if is_plain(members):
+            conditions.append(belongs(members).is_(sa.true()))
+            continue
+        ids = members.subquery(f"excluded_{number}")
+        contact_id = next(iter(ids.c))
+        source = source.outerjoin(ids, contact_id == Contact.id)
+        conditions.append(contact_id.is_not(None))
+    return source, sa.or_(sa.false(), *conditions)
+
+
+def _limited(people: sa.Select[Any], limits: Sequence[DayLimit]) -> sa.Select[Any]:
+    """Return `people` without those for whom a limit has no room: the lowest numbers have it.
+
+    People with one number share a rank, so that all of them or none has room.
+    """
+    each = people.subquery("unlimited")
+    limit = number_limit(each.c.phone, [limit.prefix for limit in limits])
+    rank = sa.func.dense_rank().over(partition_by=(each.c.reason.is_(None), limit), order_by=each.c.phone)
+    ranked = sa.select(each, limit.label("limit_no"), rank.label("rank_in_limit")).subquery("ranked")
+    full = [
+        sa.and_(ranked.c.limit_no == number, ranked.c.rank_in_limit > limit.left)
+        for number, limit in enumerate(limits)
+        if limit.left is not None
+    ]
+    has_no_room = sa.and_(ranked.c.reason.is_(None), sa.or_(sa.false(), *full))
+    reason = sa.case((has_no_room, sa.literal(str(ExclusionReason.NUMBER_LIMIT))), else_=ranked.c.reason)
+    return sa.select(ranked.c.contact_id, ranked.c.phone, ranked.c.params, reason.label("reason"))
+
+
+def number_limit(phone: sa.ColumnElement[Any], prefixes: Sequence[str]) -> sa.ColumnElement[int]:
+    """Return the place of the first of these prefixes with which a number begins; -1 if there is none."""
+    places = [(phone.startswith(prefix, autoescape=True), sa.literal(place)) for place, prefix in enumerate(prefixes)]
+    return sa.case(*places, else_=sa.literal(-1))
+
+
+def messages_today(session: Session, channel_id: int, since: dt.datetime, prefixes: Sequence[str]) -> dict[int, int]:
+    """Return {place of the prefix: messages} of the runs of a channel that were frozen since then.
+
+    Refused, cancelled and expired messages do not count.
+    """
+    place = number_limit(Message.__table__.c.phone, prefixes).label("place")
+    query = sa.select(place, sa.func.count()).join(Run, Run.id == Message.run_id)
+    mine = (Run.channel_id == channel_id, Run.started_at >= since)
+    count_not = Message.status.not_in([int(status) for status in NOT_WRITTEN_TO])
+    rows = session.execute(query.where(*mine, count_not).group_by(sa.text("place")))
+    return {number: n for number, n in rows}  # noqa: C416 a Row is no pair to mypy
 
 
 def count_by_reason(session: Session, audience: Audience) -> dict[ExclusionReason | None, int]:
@@ -104,6 +212,31 @@ def count_by_reason(session: Session, audience: Audience) -> dict[ExclusionReaso
     return {reason: n for reason, n in result.items() if n}
 
 
+def excluded_people(
+    session: Session, audience: Audience, reason: ExclusionReason, after: int, limit: int
+) -> list[tuple[int, str, str]]:
+    """Return (contact id, user id, phone or "") of those excluded for this reason, by id, after `after`."""
+    everyone = select_members(audience).subquery("people")
+    if reason is ExclusionReason.DUPLICATE_NUMBER:
+        rank = sa.func.row_number().over(partition_by=everyone.c.phone, order_by=everyone.c.contact_id)
+        people = sa.select(everyone, rank.label("nth")).where(everyone.c.reason.is_(None)).subquery("ranked")
+        is_excluded = people.c.nth > 1
+    else:
+        people, is_excluded = everyone, everyone.c.reason == str(reason)
+    rows = session.execute(
+        sa.select(people.c.contact_id, Contact.xwho, people.c.phone)
+        .join(Contact, Contact.id == people.c.contact_id)
+        .where(is_excluded, people.c.contact_id > after)
+        .order_by(people.c.contact_id)
+        .limit(limit)
+    )
+    return [(contact_id, xwho, phone or "") for contact_id, xwho, phone in rows]
+
+
+def count_members(session: Session, audience: Audience) -> int:
+    return session.scalar(sa.select(sa.func.count()).select_from(audience.members.subquery("members"))) or 0
+
+
 def _reported_in_public(audience: Audience) -> sa.ColumnElement[bool]:
     """Return the condition that a public AppKey has reported the number; false unless `trusted_numbers` is set."""
     if not audience.trusted_numbers:
@@ -112,68 +245,8 @@ def _reported_in_public(audience: Audience) -> sa.ColumnElement[bool]:
     return sa.func.coalesce(source.in_([origin.value[0] for origin in PUBLIC]), sa.false())
 
 
-def count_unusable_values(session: Session, audience: Audience) -> list[tuple[int, int]]:
-    """Return (people without the value, with an unfit one) for each of the values, of people with a number."""
-    texts = [source.written.label(f"text_{place}") for place, source in enumerate(audience.values)]
-    if not texts:
-        return []
-    number = Contact.phones[audience.phone_property].as_string()
-    query = sa.select(*texts).where(_belongs(audience.members), number.is_not(None), number != "")
-    base = (query.offset(0) if dialect() == "sqlite" else query).subquery("base")
-    columns = []
-    for place, source in enumerate(audience.values):
-        text = base.c[f"text_{place}"]
-        columns += [_times(source.value(text).is_(None)), _times(source.unfit(text))]
-    counts = [n or 0 for n in session.execute(sa.select(*columns)).one()]
-    return list(zip(counts[::2], counts[1::2], strict=True))
-
-
-def _times(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.func.sum(sa.case((condition, 1), else_=0), type_=sa.Integer)
-
-
-def values_to_check(session: Session, audience: Audience, place: int, newest: int, most: int) -> dict[str, list[str]]:
-    """Return values at index `place` for a person to check: the "longest", those with "figures", and "unfit" ones.
-
-    They come from the `newest` members with the highest ids; at most `most` of each kind.
-    """
-    source = audience.values[place]
-    query = sa.select(source.written.label("text")).where(_belongs(audience.members))
-    base = query.order_by(Contact.id.desc()).limit(newest).subquery("base")
-    text = base.c.text
-    unfit = source.unfit(text)
-    length = sa.func.length(text)
-    values_query = sa.select(text).where(text.is_not(None)).group_by(text).order_by(length.desc(), text).limit(most)
-    fit = values_query.where(sa.not_(unfit))
-    return {
-        "longest": list(session.scalars(fit)),
-        "figures": list(session.scalars(fit.where(many_figures(text)))),
-        "unfit": list(session.scalars(values_query.where(unfit))),
-    }
-
-
-def count_values(session: Session, members: sa.Select[Any], start: int, most: int) -> tuple[int, dict[str, int]]:
-    """Look at up to `most` members from contact id `start` on; return how many these are, and {property: how many of
-    them have a value}."""
-    ids = members.subquery()
-    contact_id = next(iter(ids.c))
-    first_ids = sa.select(contact_id).where(contact_id >= start).order_by(contact_id).limit(most)
-    contacts = sa.select(Contact.properties).where(Contact.id.in_(first_ids)).subquery()
-    checked = session.scalar(sa.select(sa.func.count()).select_from(contacts)) or 0
-    if dialect() == "postgresql":
-        each = sa.func.jsonb_each_text(contacts.c.properties).table_valued("key", "value")
-    else:
-        each = sa.func.json_each(sa.type_coerce(contacts.c.properties, sa.Text)).table_valued("key", "value")
-    query = sa.select(each.c.key, sa.func.count()).select_from(contacts.join(each, sa.true()))
-    rows = session.execute(query.where(each.c.value.not_in(("", "[]"))).group_by(each.c.key))
-    return checked, {row[0]: row[1] for row in rows}
-
-
-def _belongs(members: sa.Select[Any]) -> sa.ColumnElement[bool]:
-    """Return the condition that a contact is a member; the rule of a select over contacts is used without its ids."""
-    if members.get_final_froms() != [Contact.__table__]:
-        return Contact.id.in_(members)
-    return sa.true() if members.whereclause is None else members.whereclause
+def _true(condition: bool) -> sa.ColumnElement[bool]:
+    return sa.true() if condition else sa.false()
 
 
 def _array(values: Sequence[sa.ColumnElement[str]]) -> sa.ColumnElement[Any]:
@@ -184,14 +257,23 @@ def _array(values: Sequence[sa.ColumnElement[str]]) -> sa.ColumnElement[Any]:
     return sa.func.json_array(*values)
 
 
+def _counting(cap: Cap) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions on messages joined with their runs that count for a cap."""
+    reached = Message.status.not_in([int(status) for status in NOT_WRITTEN_TO])
+    return [Run.started_at >= cap.since, Run.marketing.is_(True), reached]
+
+
 def _capped(cap: Cap) -> sa.Select[str]:
-    return (
-        sa.select(Message.phone)
-        .join(Run, Run.id == Message.run_id)
-        .where(Run.started_at >= cap.since, Run.marketing, Message.status.not_in([int(s) for s in NOT_WRITTEN_TO]))
-        .group_by(Message.phone)
-        .having(sa.func.count() >= cap.most)
-    )
+    joined = sa.select(Message.phone).join(Run, Run.id == Message.run_id).where(*_counting(cap))
+    return joined.group_by(Message.phone).having(sa.func.count() >= cap.most)
+
+
+def _capped_before(cap: Cap, names: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[bool]:
+    """Return the condition that a number was erased and has had as many messages as the cap, before and since."""
+    was_erased = sa.exists().where(ErasedNumber.phone == names[-1])
+    messages = sa.select(sa.func.count()).select_from(Message).join(Run, Run.id == Message.run_id)
+    had = messages.where(*_counting(cap), Message.phone.in_(names)).scalar_subquery()
+    return sa.and_(was_erased, had >= cap.most)
 
 
 def member_ids(session: Session, audience: Audience, start: int, n: int, *, backwards: bool = False) -> Sequence[int]:
@@ -208,10 +290,11 @@ def reachable(
 ) -> list[tuple[int, str, str, str | None]]:
     """Return (contact id, user id, phone, params) of those of these members who get a message, in the order of ids.
 
-    A number that a person outside `contact_ids` has as well counts as reachable here, and caps are not applied: a
-    preview may ignore that.
+    A number that a person outside `contact_ids` has as well counts as reachable here, and neither caps nor those left
+    out by choice are looked at: a preview may ignore that.
     """
-    part = replace(audience, members=sa.select(Contact.id).where(Contact.id.in_(contact_ids)), caps=())
+    members = sa.select(Contact.id).where(Contact.id.in_(contact_ids))
+    part = replace(audience, members=members, caps=(), limits=(), left_out={})
     recipients = select_members(part).subquery()
     order = recipients.c.contact_id.desc() if backwards else recipients.c.contact_id.asc()
     rows = session.execute(

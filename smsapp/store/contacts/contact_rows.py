@@ -108,12 +108,12 @@ _ARRIVING = (
     "CAST(row -> 4 AS boolean) AS anonymous FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS row) AS arriving"
 )
 _CREATE_POSTGRESQL = sa.text(
-    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "  # noqa: S608 our own
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "  # noqa: S608 # nosec B608
     "SELECT xwho, properties, phones, sources, anonymous, CAST(:now AS timestamptz), CAST(:now AS timestamptz) "
     f"FROM {_ARRIVING} ON CONFLICT (xwho) DO NOTHING"
 )
 _REPLACE_POSTGRESQL = sa.text(
-    "UPDATE contact SET properties = arriving.properties, phones = arriving.phones, "  # noqa: S608 our own text
+    "UPDATE contact SET properties = arriving.properties, phones = arriving.phones, "  # noqa: S608 # nosec B608
     "sources = arriving.sources, anonymous = arriving.anonymous, updated_at = CAST(:now AS timestamptz) "
     f"FROM {_ARRIVING} WHERE contact.xwho = arriving.xwho"
 )

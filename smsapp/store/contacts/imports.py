@@ -136,10 +136,16 @@ def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), free
 
 
-def abandoned_uploads(session: Session, before: dt.datetime) -> list[Import]:
-    """Return imports that were uploaded before that moment and never started."""
-    query = sa.select(Import).where(Import.state.in_(BEGUN_NOT), Import.created_at < before)
-    return list(session.scalars(query))
+def abandoned_uploads(session: Session, before: dt.datetime | None) -> list[Import]:
+    """Return imports that were uploaded before that moment, or ever, and never started."""
+    query = sa.select(Import).where(Import.state.in_(BEGUN_NOT))
+    return list(session.scalars(query if before is None else query.where(Import.created_at < before)))
+
+
+def count_unfinished(session: Session, before: dt.datetime | None) -> int:
+    """Return how many imports are queued or running, of those uploaded before that moment."""
+    query = sa.select(sa.func.count()).where(Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)))
+    return session.scalar(query if before is None else query.where(Import.created_at < before)) or 0
 
 
 def file_names(session: Session, ids: Collection[int]) -> dict[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -12,10 +13,12 @@ import sqlalchemy as sa
 
 from smsapp.domain import segment as rules
 from smsapp.domain.contact import Type
+from smsapp.domain.ledger_condition import LEDGER_NEGATIVE, LedgerCondition
 from smsapp.domain.segment import Condition, Group, Match, Operator
+from smsapp.store.contacts import ledger_rules
 from smsapp.store.contacts.contacts import Contact, ContactIds
 from smsapp.store.contacts.property_values import Truth, Values, property_values
-from smsapp.store.db import holds
+from smsapp.store.db import current_session, dialect, holds
 from smsapp.store.settings import settings
 
 
@@ -23,12 +26,53 @@ def matching(rule: Group, now: dt.datetime) -> ContactIds:
     """Return the select of the ids of contacts that match this rule as of `now` (aware)."""
     local = now.astimezone(ZoneInfo(settings().DEFAULT_ZONE)).replace(tzinfo=None)
     query = sa.select(Contact.id)
-    return query.where(_group(rule, property_values(), local)) if rule.children else query
+    if not rule.children:
+        return query
+    ledger = _Ledger(now)
+    return query.where(_group(rule, property_values(), local, ledger)).select_from(ledger.source)
 
 
-def _group(group: Group, values: Values, local: dt.datetime) -> Truth:
+class _Ledger:
+    """Conditions on the ledger within one rule, and the tables to select from for them.
+
+    On PostgreSQL the people of each are joined: an `IN` within a larger condition would be searched for each contact
+    once there are too many of them for its memory. SQLite keeps the result of an `IN` in a tree.
+    """
+
+    def __init__(self, now: dt.datetime) -> None:
+        self._now = now
+        self.source: sa.FromClause = Contact.__table__
+
+    def truth(self, condition: LedgerCondition) -> Truth:
+        negative = condition.operator in LEDGER_NEGATIVE
+        positive = replace(condition, operator=LEDGER_NEGATIVE.get(condition.operator, condition.operator))
+        ids = ledger_rules.holding(current_session(), positive, self._now)
+        if dialect() != "postgresql":
+            return Contact.id.not_in(ids) if negative else Contact.id.in_(ids)
+        people = ids.distinct().subquery()
+        self.source = self.source.outerjoin(people, people.c.contact_id == Contact.id)
+        return people.c.contact_id.is_(None) if negative else people.c.contact_id.is_not(None)
+
+
+def is_plain(members: ContactIds) -> bool:
+    """Return whether this select reads contacts only, so that its condition can stand in another one's place."""
+    return members.get_final_froms() == [Contact.__table__]
+
+
+def belongs(members: ContactIds) -> Truth:
+    """Return the condition that a contact is a member; the condition of a plain select is used without its ids."""
+    if not is_plain(members):
+        return Contact.id.in_(members)
+    return sa.true() if members.whereclause is None else members.whereclause
+
+
+def _group(group: Group, values: Values, local: dt.datetime, ledger: _Ledger) -> Truth:
     parts = [
-        _group(child, values, local) if isinstance(child, Group) else _condition(child, values, local)
+        _group(child, values, local, ledger)
+        if isinstance(child, Group)
+        else ledger.truth(child)
+        if isinstance(child, LedgerCondition)
+        else _condition(child, values, local)
         for child in group.children
     ]
     match group.match:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.orm import Session
 
 from smsapp.store.db import NAMES, BigId, Json, UtcDateTime, db, dialect, one_of
+from smsapp.store.sqlite import BEGIN_IMMEDIATE, write_lock
 
 BIND = "inbox"
 READER = 7_460_001
@@ -87,6 +88,14 @@ def writing() -> AbstractContextManager[Connection]:
     return engine().begin()
 
 
+@contextmanager
+def writing_in_line() -> Iterator[Connection]:
+    """Open a transaction of the inbox that reads before it writes: on SQLite it waits in line and begins IMMEDIATE."""
+    inbox = engine()
+    with write_lock(inbox), inbox.connect().execution_options(**BEGIN_IMMEDIATE) as connection, connection.begin():
+        yield connection
+
+
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Store raw requests: channel_id, received_at, method, url, query, headers, body."""
     new = {"state": int(InboxState.NEW)}
@@ -127,10 +136,30 @@ def unread(channel_id: int, limit: int, after: int = 0) -> Sequence[StoredCallba
         return connection.execute(oldest).all()
 
 
+def oldest_unread() -> dt.datetime | None:
+    """Return when the oldest unread callback came; one index look-up for each channel that has some."""
+    received = [rows[0] for channel_id in waiting_channels() if (rows := _first_received(channel_id))]
+    return min(received, default=None)
+
+
+def _first_received(channel_id: int) -> Sequence[dt.datetime]:
+    oldest = sa.select(INBOX.c.received_at).where(_NEW, INBOX.c.channel_id == channel_id).order_by(INBOX.c.id).limit(1)
+    with engine().connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(_IN_ORDER)
+        return connection.execute(oldest).scalars().all()
+
+
 def unread_ids(limit: int) -> Sequence[int]:
     """Return up to `limit` ids of unread callbacks, in no order."""
     with engine().connect() as connection:
         return connection.execute(sa.select(INBOX.c.id).where(_NEW).limit(limit)).scalars().all()
+
+
+def first_unread_id() -> int | None:
+    """Return the id of the oldest unread callback; None if all are read."""
+    with engine().connect() as connection:
+        return connection.execute(sa.select(sa.func.min(INBOX.c.id)).where(_NEW)).scalar()
 
 
 def backlog(channel_id: int, limit: int) -> tuple[int, int]:
@@ -150,16 +179,3 @@ def mark_read(connection: Connection, ids: Sequence[int], state: InboxState = In
 def delete_unread(connection: Connection, channel_id: int) -> None:
     """Delete the unread callbacks of this channel."""
     connection.execute(sa.delete(INBOX).where(_NEW, INBOX.c.channel_id == channel_id))
-
-
-def old_ids(before: dt.datetime, among: int) -> Sequence[int]:
-    """Return the ids of callbacks that were read and came before this moment, of the oldest `among` ones."""
-    with engine().connect() as connection:
-        oldest = connection.execute(
-            sa.select(INBOX.c.id, INBOX.c.state, INBOX.c.received_at).order_by(INBOX.c.id).limit(among)
-        )
-        return [row.id for row in oldest if row.state != InboxState.NEW and row.received_at < before]
-
-
-def delete(connection: Connection, ids: Sequence[int]) -> None:
-    connection.execute(sa.delete(INBOX).where(INBOX.c.id.in_(ids)))

@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session, aliased
 
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
 from smsapp.store.db import add_up, changed, dialect, list_of, one_of
-from smsapp.store.runs import billed_parts
-from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run
+from smsapp.store.runs import billed_parts, result_events
+from smsapp.store.runs.receipt_buckets import ReceiptBucket
+from smsapp.store.runs.result_events import Result
+from smsapp.store.runs.runs import Batch, BatchState, Message, Run
 from smsapp.store.runs.tallies import Changes, Tally, add_to_tallies, earlier_key, tally_key
 
 BUCKET_SECONDS = 60
@@ -118,6 +120,11 @@ def apply_changes(session: Session, changes: Mapping[StateChange, Sequence[int]]
             session,
             statement.values(status=int(status), reason=reason or None, code=code or Message.code, receipt_at=at),
         )
+    if result_events.is_wanted(session):
+        results: dict[int, list[Result]] = {}
+        for (run_id, status, reason, _code), seqs in ends.items():
+            results.setdefault(run_id, []).append(Result(status, reason, seqs))
+        result_events.note(session, results, at)
     for run_id, run_changes in _changes_in_repetitions(session, changes).items():
         tally_changes.setdefault(run_id, Counter()).update(run_changes)
     for run_id in sorted(tally_changes):

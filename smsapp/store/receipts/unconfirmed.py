@@ -19,7 +19,7 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import Base, BigId, changed, list_of, one_of
 from smsapp.store.runs import billed_parts
-from smsapp.store.runs.runs import Batch, BatchState, Message, Run
+from smsapp.store.runs.runs import IS_ERASED, Batch, BatchState, Message, Run
 from smsapp.store.runs.tallies import Changes, Tally, add_to_tallies, tally_key
 
 KEPT_UNCONFIRMED = "left"
@@ -142,7 +142,8 @@ def open_messages(run_id: int, cause: str = "", seqs: Sequence[int] | None = Non
 def next_to_query(session: Session, run: Run, most: int) -> Sequence[tuple[int, str, str | None, int | None]]:
     """Return (seq, phone, params, answered_at) of the run's next undecided messages in this round of queries."""
     query = sa.select(Message.seq, Message.phone, Message.params, Message.answered_at)
-    following = query.where(*open_messages(run.id), Message.seq > run.asked).order_by(Message.seq).limit(most)
+    open_now = (*open_messages(run.id), ~IS_ERASED, Message.seq > run.asked)
+    following = query.where(*open_now).order_by(Message.seq).limit(most)
     return [(seq, phone, params, answered_at) for seq, phone, params, answered_at in session.execute(following)]
 
 
@@ -161,7 +162,7 @@ def settle(
     """
     conditions = open_messages(run_id, cause, seqs)
     if how is Resolution.RESEND:
-        conditions.append(_in_a_batch_at_rest(session, run_id, conditions))
+        conditions += [~IS_ERASED, _in_a_batch_at_rest(session, run_id, conditions)]
     by_cause = _lock_messages(session, conditions)
     settled = [seq for _cause, _parts, its_seqs in by_cause for seq in its_seqs]
     if not settled:

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from smsapp.domain.phone import ERASED
 from smsapp.store.db import Base, BigId, changed, upsert
 from smsapp.store.runs.provider_refs import ProviderRef
 
@@ -64,6 +65,12 @@ def has_some(session: Session, channel_ids: Iterable[int], since: dt.datetime) -
     return any(at is not None and at > since for at in ats)
 
 
+def is_any_since(session: Session, since: dt.datetime) -> bool:
+    """Return whether the latest unmatched receipt came after this moment."""
+    at = session.scalar(sa.select(UnmatchedReceipt.at).order_by(UnmatchedReceipt.id.desc()).limit(1))
+    return at is not None and at > since
+
+
 def with_message(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[UnmatchedReceipt]:
     """Return unmatched receipts since this moment, above the id `after`, whose provider's id now maps to a message."""
     leads = sa.exists().where(
@@ -78,7 +85,7 @@ def with_message(session: Session, since: dt.datetime, after: int, limit: int) -
 def _may_be_same(phone: Any, named: Any) -> Any:
     """Return the condition that `named` may be this phone; `domain/receipt_match.py` decides."""
     ends_alike = (phone.like("%" + sa.func.substr(named, 2)), named.like("%" + sa.func.substr(phone, 2)))
-    return sa.or_(phone == named, named == "", *ends_alike)
+    return sa.or_(phone == named, named == "", named.startswith(ERASED), *ends_alike)
 
 
 def page(
@@ -109,12 +116,6 @@ def seen(session: Session, channel_id: int, most: int) -> Sequence[dt.datetime]:
 def delete(session: Session, ids: Sequence[int]) -> None:
     if ids:
         changed(session, sa.delete(UnmatchedReceipt).where(UnmatchedReceipt.id.in_(ids)))
-
-
-def delete_old(session: Session, before: dt.datetime, limit: int) -> int:
-    """Delete up to `limit` unmatched receipts older than this moment; return how many."""
-    old = sa.select(UnmatchedReceipt.id).where(UnmatchedReceipt.at < before).order_by(UnmatchedReceipt.at).limit(limit)
-    return changed(session, sa.delete(UnmatchedReceipt).where(UnmatchedReceipt.id.in_(old)))
 
 
 def delete_beyond(session: Session, channel_id: int, most: int, limit: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from smsapp.domain.message import Status
 from smsapp.store.db import changed, one_of
 from smsapp.store.runs.runs import Message, Run
 
@@ -37,3 +38,15 @@ def store(session: Session, run_id: int, seqs: Mapping[int, Sequence[int]]) -> N
     for n, numbers in sorted(seqs.items()):
         statement = sa.update(Message).where(Message.run_id == run_id, one_of(Message.seq, numbers))
         changed(session, statement.where(Message.parts.is_(None)).values(parts=n))
+
+
+def unconfirmed(session: Session, run_id: int) -> int:
+    """Return the billed parts of a run's unconfirmed messages; one whose parts are not known counts as one."""
+    parts = sa.func.coalesce(sa.func.sum(sa.func.coalesce(Message.parts, 1)), 0)
+    query = sa.select(parts).where(Message.run_id == run_id, Message.status == int(Status.UNCONFIRMED))
+    return int(session.scalar(query) or 0)
+
+
+def accepted(session: Session, run_id: int) -> int:
+    """Return the billed parts of a run's accepted messages."""
+    return session.scalar(sa.select(Run.parts).where(Run.id == run_id)) or 0

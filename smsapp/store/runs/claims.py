@@ -16,15 +16,19 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain.message import Status
-from smsapp.domain.ranges import joined
+from smsapp.domain.ranges import joined, overlaps
 from smsapp.domain.run import CancelReason, RunState
-from smsapp.store.contacts.replies import OptOut
-from smsapp.store.db import changed
+from smsapp.store import journal
+from smsapp.store.contacts.consents import consented
+from smsapp.store.contacts.replies import refuses
+from smsapp.store.db import Json, changed
 from smsapp.store.runs.runs import Batch, BatchState, Message, Run, lock_runs
 from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
 
 WORKER_LOST = "worker_lost"
 """Reason of messages whose worker let its lease expire."""
+RESTORED = "restored"
+"""Reason of messages that were claimed after this copy of the database was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,21 @@ _SHORTEN = (
     .where(Batch.run_id == sa.bindparam("run"), Batch.no == sa.bindparam("at_no"))
     .values(hi=sa.bindparam("to_hi"))
 )
+# Read once per batch, not per message.
+_MARKETING = sa.select(Run.marketing).where(Run.id == sa.bindparam("run")).scalar_subquery()
+_SIGNATURE = (
+    sa.select(sa.type_coerce(Run.snapshot, Json)["signature"].as_string())
+    .where(Run.id == sa.bindparam("run"))
+    .scalar_subquery()
+)
+_CONSENTED_ONLY = sa.select(Run.consented_only).where(Run.id == sa.bindparam("run")).scalar_subquery()
+_LACKS_CONSENT = sa.and_(_CONSENTED_ONLY, sa.not_(consented(Message.contact_id, Message.phone, _MARKETING, _SIGNATURE)))
+_UNWANTED = sa.case(
+    (refuses(Message.phone, _MARKETING, _SIGNATURE), str(CancelReason.OPTED_OUT)),
+    (_LACKS_CONSENT, str(CancelReason.NO_CONSENT)),
+)
 _UNSENT = (
-    sa.select(Message.seq, Message.phone, Message.params, sa.exists().where(OptOut.phone == Message.phone))
+    sa.select(Message.seq, Message.phone, Message.params, _UNWANTED)
     .where(
         Message.run_id == sa.bindparam("run"),
         Message.seq.between(sa.bindparam("lo"), sa.bindparam("hi")),
@@ -99,7 +116,7 @@ def claim_batches(
     """Claim up to `most` next batches of one of these runs that is sending: the next after `after_run`, in turn.
 
     `sizes`: run -> the most messages of a claimed batch; the rest of the batch becomes a new batch. Messages to numbers
-    that opted out since the freeze are cancelled in this transaction.
+    that refused such a text since the freeze, or withdrew the consent it needs, are cancelled in this transaction.
     """
     rows = session.connection().execute(
         _TAKE,
@@ -119,6 +136,7 @@ def claim_batches(
         if end < hi:
             _split_batch(session, run_id, no, end, hi, attempts - 1)
         claimed.append(ClaimedBatch(run_id, no, claim, _unsent(session, run_id, lo, end, attempts, changes)))
+        journal.note(session, journal.CLAIM, run_id, lo, end)
     if claimed:
         add_to_tallies(session, claimed[0].run_id, changes)
     return claimed
@@ -139,13 +157,14 @@ def _unsent(
     # In a batch that was queued again after a call, a message may be getting a receipt at this moment.
     messages = _UNSENT if attempts == 1 else _UNSENT.with_for_update(of=Message)
     queued = session.connection().execute(messages, {"run": run_id, "lo": lo, "hi": hi}).all()
-    rows = [(seq, phone, params) for seq, phone, params, opted_out in queued if not opted_out]
+    rows = [(seq, phone, params) for seq, phone, params, unwanted in queued if unwanted is None]
     changes[tally_key(Status.QUEUED), ""] -= len(queued)
     changes[tally_key(Status.IN_FLIGHT), ""] += len(rows)
     if len(rows) < len(queued):
-        opted_out_seqs = [seq for seq, _phone, _params, opted_out in queued if opted_out]
-        _set_where_queued(session, run_id, [(seq, Status.CANCELLED, CancelReason.OPTED_OUT) for seq in opted_out_seqs])
-        changes[tally_key(Status.CANCELLED), CancelReason.OPTED_OUT] += len(opted_out_seqs)
+        cancelled = [(seq, Status.CANCELLED, unwanted) for seq, _phone, _params, unwanted in queued if unwanted]
+        _set_where_queued(session, run_id, cancelled)
+        for _seq, _status, unwanted in cancelled:
+            changes[tally_key(Status.CANCELLED), unwanted] += 1
     return rows
 
 
@@ -202,6 +221,15 @@ def is_over(session: Session, run_id: int) -> bool:
 
 def cancel_rest(session: Session, run_id: int, why: CancelReason) -> int:
     """Cancel the messages of a run's unclaimed batches; return how many. Messages in flight are not changed."""
+    return _close_ready(session, run_id, Status.CANCELLED, why)
+
+
+def expire_rest(session: Session, run_id: int) -> int:
+    """Let the messages of a run's unclaimed batches expire; return how many. Messages in flight are not changed."""
+    return _close_ready(session, run_id, Status.EXPIRED, "")
+
+
+def _close_ready(session: Session, run_id: int, status: Status, why: str) -> int:
     ready = session.execute(
         sa.update(Batch)
         .where(Batch.run_id == run_id, Batch.state == BatchState.READY)
@@ -209,7 +237,7 @@ def cancel_rest(session: Session, run_id: int, why: CancelReason) -> int:
         .returning(Batch.lo, Batch.hi),
         execution_options={"synchronize_session": False},
     ).all()
-    return _close_queued(session, run_id, ready, Status.CANCELLED, why, Status.QUEUED)
+    return _close_queued(session, run_id, ready, status, why, Status.QUEUED)
 
 
 def expire_leases(session: Session, now: dt.datetime) -> dict[int, list[tuple[int, int]]]:
@@ -235,6 +263,20 @@ def expire_leases(session: Session, now: dt.datetime) -> dict[int, list[tuple[in
     for run_id, ranges in runs.items():
         _close_queued(session, run_id, ranges, Status.UNCONFIRMED, WORKER_LOST, Status.IN_FLIGHT)
     return {run_id: joined(ranges) for run_id, ranges in runs.items()}
+
+
+def unconfirm_queued(session: Session, run_id: int, ranges: Sequence[tuple[int, int]] | None = None) -> int:
+    """Make queued messages that nobody has claimed unconfirmed, within these ranges of seqs or all; return how many."""
+    ready = session.execute(
+        sa.select(Batch.lo, Batch.hi)
+        .where(Batch.run_id == run_id, Batch.state == BatchState.READY)
+        .order_by(Batch.lo)
+        .with_for_update()
+    )
+    unclaimed = [(lo, hi) for lo, hi in ready]
+    if ranges is not None:
+        unclaimed = overlaps(joined(unclaimed), joined(ranges))
+    return _close_queued(session, run_id, unclaimed, Status.UNCONFIRMED, RESTORED, Status.QUEUED)
 
 
 def _close_queued(

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
 from smsapp.store.runs import tallies
-from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run
+from smsapp.store.runs.receipt_buckets import ReceiptBucket
+from smsapp.store.runs.runs import Batch, BatchState, Message, Run
 from smsapp.store.runs.tallies import EXCLUDED, Tally
 
 Fates = tuple[tuple[int, Status, str | None], ...]

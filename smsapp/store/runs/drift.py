@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from smsapp.domain.drift import LEADING
 from smsapp.store.contacts import audience as audiences
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.runs.runs import Message
+from smsapp.store.runs.runs import IS_ERASED, Message
 
 
 def of_audience(session: Session, audience: audiences.Audience) -> tuple[int, dict[str, int]]:
@@ -30,7 +30,9 @@ def of_run(session: Session, run_id: int) -> dict[str, int]:
     """Return first LEADING characters of numbers -> messages of a run."""
     leading = sa.func.substr(Message.phone, 1, LEADING).label("number_start")
     rows = session.execute(
-        sa.select(leading, sa.func.count()).where(Message.run_id == run_id).group_by(sa.text("number_start"))
+        sa.select(leading, sa.func.count())
+        .where(Message.run_id == run_id, ~IS_ERASED)
+        .group_by(sa.text("number_start"))
     )
     return {start: n for start, n in rows}  # noqa: C416 a Row is no pair to mypy
 

@@ -12,12 +12,15 @@ from sqlalchemy.orm import Session
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import FAILOVER_OUTCOMES
 from smsapp.domain.run import CancelReason, RunState
+from smsapp.store import journal
 from smsapp.store.contacts.numbers import is_abroad, is_special
 from smsapp.store.db import changed
 from smsapp.store.runs.claims import cancel_rest
-from smsapp.store.runs.freezing import cut_into_batches, ensure_partition
+from smsapp.store.runs.freezing import cut_into_batches
+from smsapp.store.runs.ledger_mark import new_id
+from smsapp.store.runs.partitions import ensure_partition
 from smsapp.store.runs.retries import add_earlier_tallies, repeated
-from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs.runs import IS_ERASED, Message, Run
 from smsapp.store.runs.tallies import Tally, add_to_tallies, tally_key
 
 
@@ -43,13 +46,14 @@ def _movable(run_id: int, reach: Reach) -> list[sa.ColumnElement[bool]]:
     """Return the conditions on a run's messages that surely were not sent, that no run has taken over yet, and that the
     other channel may send."""
     free = sa.or_(_REROUTED, _REFUSED)
-    return [Message.run_id == run_id, free, ~repeated(run_id), reach.covers_message()]
+    return [Message.run_id == run_id, free, ~repeated(run_id), reach.covers_message(), ~IS_ERASED]
 
 
 def is_out_of_reach(session: Session, run_id: int, reach: Reach) -> bool:
     """Return whether this run has messages that are queued or could fail over, and the other channel may send none."""
     free = sa.or_(Message.status == Status.QUEUED, _REROUTED, _REFUSED)
-    query = sa.select(reach.covers_message()).where(Message.run_id == run_id, free, ~repeated(run_id)).distinct()
+    rest = [Message.run_id == run_id, free, ~repeated(run_id), ~IS_ERASED]
+    query = sa.select(reach.covers_message()).where(*rest).distinct()
     return {bool(covered) for covered in session.scalars(query)} == {False}
 
 
@@ -85,6 +89,7 @@ def open_run(session: Session, first: Run, channel_id: int, why: str, by: str, n
     later = sa.select(sa.func.max(Run.slot)).where(Run.campaign_id == first.campaign_id, Run.slot >= now)
     last = session.scalar(later)
     run = Run(
+        **new_id(session, Run.id),
         campaign_id=first.campaign_id,
         slot=now if last is None else last + dt.timedelta(microseconds=1),
         repeats=first.id,
@@ -92,13 +97,19 @@ def open_run(session: Session, first: Run, channel_id: int, why: str, by: str, n
         routed_by=by,
         state=RunState.SENDING,
         channel_id=channel_id,
+        audience=first.audience,
         segment_id=first.segment_id,
         marketing=first.marketing,
+        consented_only=first.consented_only,
         opened_at=now,
+        valid_until=first.valid_until,
+        own_rate=first.own_rate,
+        rated_at=first.rated_at,
         started_at=now,
     )
     session.add(run)
     session.flush()
+    journal.note(session, journal.RUN, run.id, run.campaign_id, run.slot.isoformat(), first.id)
     ensure_partition(session, run.id)
     return run
 

@@ -6,6 +6,8 @@ No row passes through Python, which would be several times slower.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -14,39 +16,32 @@ from sqlalchemy.orm import Session
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import Status
 from smsapp.store.contacts import audience as audiences
-from smsapp.store.db import changed, dialect, upsert
+from smsapp.store.db import changed, db, dialect, upsert
+from smsapp.store.runs import partitions
 from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message
 from smsapp.store.runs.tallies import EXCLUDED, Changes, add_to_tallies, tally_key
 
-RUNS_PER_PARTITION = 1000
-FILL = {"message": 40, "exclusion": 100}
-"""Table -> per cent of a page that PostgreSQL fills with inserted rows. A message grows with its answer and its
-receipt: if the page has room for that, no index is updated, and a write-back is much faster."""
+LOCK = 7_460
+"""First half of the key of the PostgreSQL advisory lock of a channel; the second is its id."""
 MANY = 10_000
 """Fewest messages of a run after which PostgreSQL's statistics are updated."""
 
 
-def _partition(run_id: int) -> int:
-    """Return the first run id of this run's partition, which names the partition."""
-    return run_id // RUNS_PER_PARTITION * RUNS_PER_PARTITION
+@contextmanager
+def alone_on_channel(channel_id: int) -> Iterator[None]:
+    """Let no other run of this channel be frozen meanwhile, so that both together keep to the limits of a day.
 
-
-def ensure_partition(session: Session, run_id: int) -> None:
-    """Create this run's partitions on PostgreSQL, each for RUNS_PER_PARTITION runs; do nothing on SQLite.
-
-    They are created and then attached: CREATE TABLE .. PARTITION OF would wait for, and block, every reader.
+    The lock has a connection of its own, and is held before the transaction of the freeze begins: that one sees what
+    was committed until then. On SQLite the transaction itself is the lock.
     """
     if dialect() != "postgresql":
+        yield
         return
-    low = _partition(run_id)
-    high = low + RUNS_PER_PARTITION
-    session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('smsapp.partition'))"))
-    for table, fill in FILL.items():
-        part = f"{table}_{low}"
-        if session.scalar(sa.text("SELECT to_regclass(:part)"), {"part": part}) is not None:
-            continue
-        session.execute(sa.text(f"CREATE TABLE {part} (LIKE {table} INCLUDING ALL) WITH (fillfactor = {fill})"))
-        session.execute(sa.text(f"ALTER TABLE {table} ATTACH PARTITION {part} FOR VALUES FROM ({low}) TO ({high})"))
+    with db.engine.begin() as connection:
+        connection.execute(
+            sa.text("SELECT pg_advisory_xact_lock(:key, :channel)"), {"key": LOCK, "channel": channel_id}
+        )
+        yield
 
 
 def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_size: int) -> tuple[int, int]:
@@ -56,7 +51,7 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     people with one number the first is kept. The others leave a gap in the seqs.
     """
     # Before the messages are inserted: the members of a retry are selected from messages, too.
-    target = session.scalar(sa.select(sa.func.count()).select_from(audience.members.subquery("members"))) or 0
+    target = audiences.count_members(session, audience)
     people = audiences.select_members(audience).subquery("people")
     fit = sa.select(people.c.contact_id, people.c.phone, people.c.params).where(people.c.reason.is_(None))
     # One message per number. DISTINCT ON is faster on PostgreSQL, ON CONFLICT on SQLite.
@@ -76,9 +71,8 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     changes[tally_key(Status.QUEUED), ""] = planned
     add_to_tallies(session, run_id, changes)
     cut_into_batches(session, run_id, highest, batch_size)
-    if planned >= MANY and dialect() == "postgresql":
-        # Without statistics of the run PostgreSQL would read all of it for each batch and for each receipt.
-        session.execute(sa.text(f"ANALYZE message_{_partition(run_id)} (run_id, seq)"))
+    if planned >= MANY:
+        partitions.analyze_messages(session, run_id)
     return target, planned
 
 

@@ -17,7 +17,7 @@ from smsapp.store.runs.tallies import EXCLUDED, Tally, parsed
 
 def run_funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
     """Return {run id: funnel} from the tallies; list, report, export and API all use this query."""
-    return _funnels(session, Run.id, Run.id.in_(run_ids))
+    return _funnels(session, _OF_RUNS, run_ids)
 
 
 def newest_funnels(session: Session, most: int) -> dict[int, Funnel]:
@@ -30,27 +30,29 @@ def campaign_funnels(session: Session, campaign_ids: Sequence[int]) -> dict[int,
 
     A run that repeats another one adds nobody to the target: its people's new states replace their states in that run.
     """
-    return _funnels(session, Run.campaign_id, Run.campaign_id.in_(campaign_ids), merged=True)
+    return _funnels(session, _OF_CAMPAIGNS, campaign_ids, merged=True)
 
 
-def _funnels(session: Session, key: Any, which: Any, *, merged: bool = False) -> dict[int, Funnel]:
+def _queries(key: Any, *, merged: bool) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Return the SELECTs of (key, target, planned, parts) and of (key, state, reason, n) for the keys `ids`."""
+    which = key.in_(sa.bindparam("ids", expanding=True))
     first = Run.repeats.is_(None) if merged else sa.true()
-    totals = session.execute(
-        sa.select(
-            key,
-            sa.func.sum(sa.case((first, Run.target), else_=0)),
-            sa.func.sum(sa.case((first, Run.planned), else_=0)),
-            sa.func.sum(Run.parts),
-        )
-        .where(which)
-        .group_by(key)
-    ).all()
-    counts = session.execute(
-        sa.select(key, Tally.state, Tally.reason, sa.func.sum(Tally.n))
-        .join(Run, Run.id == Tally.run_id)
-        .where(which, sa.or_(first, Tally.state != EXCLUDED))
-        .group_by(key, Tally.state, Tally.reason)
-    ).all()
+    target, planned = (sa.func.sum(sa.case((first, column), else_=0)) for column in (Run.target, Run.planned))
+    totals = sa.select(key, target, planned, sa.func.sum(Run.parts)).where(which).group_by(key)
+    counts = sa.select(key, Tally.state, Tally.reason, sa.func.sum(Tally.n)).join(Run, Run.id == Tally.run_id)
+    counts = counts.where(which, sa.or_(first, Tally.state != EXCLUDED)).group_by(key, Tally.state, Tally.reason)
+    return totals, counts
+
+
+# Built once: list and report ask them again and again, and to build them takes as long as to ask them.
+_OF_RUNS = _queries(Run.id, merged=False)
+_OF_CAMPAIGNS = _queries(Run.campaign_id, merged=True)
+
+
+def _funnels(
+    session: Session, queries: tuple[sa.Select[Any], sa.Select[Any]], ids: Sequence[int], *, merged: bool = False
+) -> dict[int, Funnel]:
+    totals, counts = (session.execute(query, {"ids": ids}).all() for query in queries)
     excluded: dict[int, dict[str, int]] = {}
     messages: dict[int, Counter[Status]] = {}
     for key_id, key_of_tally, reason, n in counts:

@@ -14,7 +14,8 @@ from smsapp.domain.recipients import EVERY_STATE, Group, Place, Recipient
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.runs import retries
-from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run
+from smsapp.store.runs.receipt_buckets import ReceiptBucket
+from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ PACE_SPANS = (0, *(unit * 10**power for power in range(1, 6) for unit in (1, 2, 
 """Distances in messages before the newest answer at which `pace` reads the time of the answer."""
 
 
-def _in_flight() -> sa.ColumnElement[bool]:
+def is_in_flight() -> sa.ColumnElement[bool]:
+    """Return the condition that a queued message is in a claimed batch."""
     return sa.exists().where(
         Batch.run_id == Message.run_id,
         Batch.state == BatchState.CLAIMED,
@@ -45,7 +47,7 @@ def _in_flight() -> sa.ColumnElement[bool]:
 
 
 STATE_NOW = sa.case(
-    (sa.and_(Message.status == Status.QUEUED, _in_flight()), int(Status.IN_FLIGHT)), else_=Message.status
+    (sa.and_(Message.status == Status.QUEUED, is_in_flight()), int(Status.IN_FLIGHT)), else_=Message.status
 ).label("state_now")
 
 
@@ -57,14 +59,14 @@ def _in_states(session: Session, states: frozenset[Status], run_id: int) -> list
     if states >= EVERY_STATE:
         return []
     if states == {Status.QUEUED}:
-        return [Message.status == Status.QUEUED, ~_in_flight()]
+        return [Message.status == Status.QUEUED, ~is_in_flight()]
     if states == {Status.IN_FLIGHT}:
         # Few batches are claimed at any moment: do not check for every queued message whether it is in one of them.
         out = sa.select(sa.func.min(Batch.lo), sa.func.max(Batch.hi)).where(
             Batch.run_id == run_id, Batch.state == BatchState.CLAIMED
         )
         lo, hi = session.execute(out).one()
-        return [Message.status == Status.QUEUED, Message.seq.between(lo or 0, hi or 0), _in_flight()]
+        return [Message.status == Status.QUEUED, Message.seq.between(lo or 0, hi or 0), is_in_flight()]
     return [Message.status.in_(sorted(states - {Status.IN_FLIGHT}))]
 
 
@@ -175,25 +177,33 @@ def receipts_over_time(session: Session, run_ids: Sequence[int]) -> list[tuple[i
     return [(bucket, state, int(n)) for bucket, state, n in rows]
 
 
+# Built once: the list asks them for each campaign that is being sent, every few seconds.
+_run = sa.bindparam("run", type_=sa.BigInteger)
+_LAST_DONE = (
+    sa.select(Batch.hi).where(Batch.run_id == _run, Batch.state == BatchState.DONE).order_by(Batch.no.desc()).limit(1)
+)
+_ANSWERED = (
+    sa.select(Message.seq, Message.answered_at)
+    .where(
+        Message.run_id == _run,
+        Message.seq.in_(sa.bindparam("seqs", expanding=True)),
+        Message.answered_at.is_not(None),
+    )
+    .order_by(Message.seq.desc())
+)
+
+
 def pace(session: Session, run_id: int) -> float | None:
     """Return the messages answered per second lately; None if nothing can be measured yet.
 
     Measured from the end of the newest finished batch back to the first message that was answered ten seconds or more
     before: a few look-ups by key, whatever the size of the run. Earlier holds have no effect.
     """
-    done = sa.select(Batch.hi).where(Batch.run_id == run_id, Batch.state == BatchState.DONE)
-    last = session.scalar(done.order_by(Batch.no.desc()).limit(1))
+    last = session.scalar(_LAST_DONE, {"run": run_id})
     if last is None:
         return None
-    ends = session.execute(
-        sa.select(Message.seq, Message.answered_at)
-        .where(
-            Message.run_id == run_id,
-            Message.seq.in_([1, *(last - span for span in PACE_SPANS if span < last)]),
-            Message.answered_at.is_not(None),
-        )
-        .order_by(Message.seq.desc())
-    ).all()
+    seqs = [1, *(last - span for span in PACE_SPANS if span < last)]
+    ends = session.execute(_ANSWERED, {"run": run_id, "seqs": seqs}).all()
     rate = None
     for seq, at in ends[1:]:
         rate = (ends[0].seq - seq) / max(1, ends[0].answered_at - at)

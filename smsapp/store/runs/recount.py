@@ -15,12 +15,13 @@ from sqlalchemy.orm import Session
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.store.apps.app_keys import BadRecord
-from smsapp.store.channels.channel_health import HOUR, ChannelHour
+from smsapp.store.channels.channel_health import EARLIER, HOUR, ChannelHour
 from smsapp.store.contacts.imports import Import
 from smsapp.store.contacts.segments import Segment, SegmentMember
 from smsapp.store.receipts.codes import UnknownCode
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
-from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run
+from smsapp.store.runs.receipt_buckets import ReceiptBucket
+from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, Run
 from smsapp.store.runs.tallies import EXCLUDED, Tally, parsed
 
 ANSWERED = (CallResult.OK, CallResult.REFUSED, CallResult.OUTCOME_UNKNOWN)
@@ -146,7 +147,8 @@ def broken_batches(session: Session, run: Run) -> list[str]:
 def hours(session: Session) -> dict[tuple[int, int], int]:
     """Return (channel, hour) -> messages that were answered, as stored."""
     query = sa.select(ChannelHour.channel_id, ChannelHour.hour, sa.func.sum(ChannelHour.n))
-    query = query.where(ChannelHour.result.in_(ANSWERED)).group_by(ChannelHour.channel_id, ChannelHour.hour)
+    query = query.where(ChannelHour.result.in_(ANSWERED), ChannelHour.hour != EARLIER)
+    query = query.group_by(ChannelHour.channel_id, ChannelHour.hour)
     return {(channel_id, hour): int(n) for channel_id, hour, n in session.execute(query)}
 
 

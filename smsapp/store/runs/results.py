@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
+from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -30,8 +31,9 @@ from smsapp.domain.outcome import Outcome
 from smsapp.store.db import as_array, as_json, dialect
 from smsapp.store.receipts import codes
 from smsapp.store.receipts.unconfirmed import KEPT_UNCONFIRMED
-from smsapp.store.runs import billed_parts
+from smsapp.store.runs import billed_parts, result_events
 from smsapp.store.runs.claims import WORKER_LOST, ClaimedBatch
+from smsapp.store.runs.result_events import Result
 from smsapp.store.runs.runs import Batch, BatchState, Message, channel_of, lock_runs
 from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
 
@@ -53,7 +55,7 @@ class MessageResult:
 
 # While few other messages are queued, PostgreSQL estimates a batch's thousand queued messages as one row, and a nested
 # loop would compare each of them with each of a thousand answers: a million comparisons per batch.
-_JOIN_AS_SETS, _JOIN_FREELY = (sa.text(f"SET LOCAL enable_nestloop = {state}") for state in ("off", "on"))
+_JOIN_AS_SETS, _JOIN_FREELY = sa.text("SET LOCAL enable_nestloop = off"), sa.text("SET LOCAL enable_nestloop = on")
 _OWNED = (
     Batch.run_id == sa.bindparam("run"),
     Batch.no == sa.bindparam("at_no"),
@@ -62,6 +64,10 @@ _OWNED = (
 )
 _IS_OWNED = sa.select(Batch.no).where(*_OWNED).with_for_update()
 _RELEASE = sa.update(Batch).where(*_OWNED).values(state=sa.bindparam("to_state"), claim="", lease_until=None)
+
+
+ResultsByRun: TypeAlias = dict[int, list[Result]]
+"""Run -> what became of its messages, for webhooks."""
 
 
 @dataclass(slots=True)
@@ -116,13 +122,19 @@ def write_back(session: Session, batches: Sequence[PreparedResults], at: int) ->
     if dialect() == "postgresql":
         lock_runs(session, changes)
         connection.execute(_JOIN_AS_SETS)
-    owned = [_store_batch(session, prepared, at, changes[prepared.batch.run_id], billed) for prepared in batches]
+    results_by_run: ResultsByRun | None = {} if result_events.is_wanted(session) else None
+    owned = [
+        _store_batch(session, prepared, at, changes[prepared.batch.run_id], billed, results_by_run)
+        for prepared in batches
+    ]
     if dialect() == "postgresql":
         connection.execute(_JOIN_FREELY)
     for run_id, its_changes in changes.items():
         add_to_tallies(session, run_id, its_changes)
         billed_parts.add(session, run_id, billed[run_id])
     _count_unknown_codes(session, batches, at)
+    if results_by_run is not None:
+        result_events.note(session, results_by_run, at)
     return all(owned)
 
 
@@ -140,8 +152,18 @@ def _count_unknown_codes(session: Session, batches: Sequence[PreparedResults], a
         codes.count(session, channel_codes, dt.datetime.fromtimestamp(at, dt.UTC))
 
 
-def _store_batch(session: Session, prepared: PreparedResults, at: int, changes: Changes, billed: Counter[int]) -> bool:
-    """Store one batch's answers and its state; add to `changes` and `billed`; return False if its lease was lost."""
+def _store_batch(
+    session: Session,
+    prepared: PreparedResults,
+    at: int,
+    changes: Changes,
+    billed: Counter[int],
+    results_by_run: ResultsByRun | None,
+) -> bool:
+    """Store one batch's answers and its state; return False if its lease was lost.
+
+    Adds to `changes` and `billed`, and to `results_by_run` what became of messages but those that a receipt overtook.
+    """
     run_id = prepared.batch.run_id
     owned = _close_batch(session, prepared)
     queued = _lock_messages(session, prepared.batch) if prepared.unsent or len(prepared.groups) > 1 else set[int]()
@@ -158,6 +180,10 @@ def _store_batch(session: Session, prepared: PreparedResults, at: int, changes: 
             changes[counted_as, previous_reason] -= n
             stored += n
         changes[tally_key(status), reason] += stored
+        if results_by_run is not None and stored:
+            seqs = [answer.seq for answer in answers]
+            changed_seqs = seqs if stored == len(answers) else _stored_just_now(session, run_id, status, seqs, at)
+            results_by_run.setdefault(run_id, []).append(Result(status, reason, changed_seqs))
         if stored < len(answers):
             billed[run_id] += _complete_overtaken(session, run_id, answers, at, any_stored=stored > 0)
         elif status is Status.ACCEPTED:
@@ -167,6 +193,13 @@ def _store_batch(session: Session, prepared: PreparedResults, at: int, changes: 
         changes[tally_key(Status.IN_FLIGHT), ""] -= still_queued
         changes[tally_key(Status.QUEUED), ""] += still_queued
     return owned
+
+
+def _stored_just_now(session: Session, run_id: int, status: Status, seqs: Sequence[int], at: int) -> list[int]:
+    """Return those of these messages that have this status from an answer of this moment."""
+    is_stored = (Message.status == status, Message.answered_at == at, Message.receipt_at.is_(None))
+    query = sa.select(Message.seq).where(Message.run_id == run_id, Message.seq.between(seqs[0], seqs[-1]), *is_stored)
+    return sorted({*session.scalars(query)}.intersection(seqs))
 
 
 def _close_batch(session: Session, prepared: PreparedResults) -> bool:
@@ -229,7 +262,7 @@ def _store_answers(
         chunk = group[begin : begin + ROWS_AT_ONCE]
         parameters = [value for a in chunk for value in (a.seq, a.parts, a.code or None, a.provider_ref or None)]
         updated += connection.exec_driver_sql(
-            "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = v.column2, code = v.column3,"  # noqa: S608
+            "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = v.column2, code = v.column3,"  # noqa: S608 # nosec B608
             f" provider_ref = v.column4 FROM (VALUES {', '.join(['(?, ?, ?, ?)'] * len(chunk))}) v"
             " WHERE message.run_id = ? AND message.seq = v.column1 AND message.status = ?"
             " AND coalesce(message.reason, '') = ?",

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.store.db import changed, dialect
-from smsapp.store.runs.freezing import RUNS_PER_PARTITION
+from smsapp.store.runs.partitions import RUNS_PER_PARTITION
 from smsapp.store.runs.provider_refs import ProviderRef
 from smsapp.store.runs.runs import Batch, Exclusion, Message, Run
 
@@ -22,14 +22,26 @@ def old_runs(session: Session, before: dt.datetime, limit: int) -> Sequence[int]
 
     On PostgreSQL only those whose partition can be dropped: every run of it is old, and no new one can be added.
     """
-    old = sa.select(Run.id).where(Run.forgotten_at.is_(None), Run.finished_at < before)
+    return session.scalars(sa.select(Run.id).where(*_old(before)).order_by(Run.id).limit(limit)).all()
+
+
+def count_old(session: Session, before: dt.datetime) -> tuple[int, dt.datetime | None]:
+    """Return (messages of these runs, when the first of them finished)."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(Run.planned), 0), sa.func.min(Run.finished_at)).where(*_old(before))
+    n, oldest = session.execute(query).one()
+    return int(n), oldest
+
+
+def _old(before: dt.datetime) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions on runs whose messages may be deleted."""
+    conditions = [Run.forgotten_at.is_(None), Run.finished_at < before]
     if dialect() == "postgresql":
         partition = Run.id // RUNS_PER_PARTITION
         first_young = sa.select(sa.func.min(Run.id)).where(sa.or_(Run.finished_at.is_(None), Run.finished_at >= before))
         newest = sa.select(sa.func.max(Run.id))
         bound = sa.func.coalesce(first_young.scalar_subquery(), newest.scalar_subquery())
-        old = old.where(partition < bound // RUNS_PER_PARTITION)
-    return session.scalars(old.order_by(Run.id).limit(limit)).all()
+        conditions.append(partition < bound // RUNS_PER_PARTITION)
+    return conditions
 
 
 def delete_some(session: Session, run_id: int, limit: int) -> int:
@@ -61,17 +73,6 @@ def _delete_refs(session: Session, run_id: int, seqs: sa.Select[int]) -> None:
             ProviderRef.channel_id == channel, ProviderRef.ref.in_(refs), ProviderRef.run_id == run_id
         ),
     )
-
-
-def drop_partition(session: Session, run_id: int) -> None:
-    """Drop the partitions with this run's messages and exclusions, if they exist."""
-    low = run_id // RUNS_PER_PARTITION * RUNS_PER_PARTITION
-    session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('smsapp.partition'))"))
-    for table in ("message", "exclusion"):
-        part = f"{table}_{low}"
-        if session.scalar(sa.text("SELECT to_regclass(:part)"), {"part": part}) is not None:
-            session.execute(sa.text(f"ALTER TABLE {table} DETACH PARTITION {part}"))
-            session.execute(sa.text(f"DROP TABLE {part}"))
 
 
 def mark_deleted(session: Session, run_ids: Sequence[int], now: dt.datetime) -> None:

@@ -15,10 +15,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.message import Status
+from smsapp.domain.phone import ERASED
 from smsapp.domain.run import RUN_MOVES, HoldReason, RunAction, RunState, RunVerdict
 from smsapp.domain.run_snapshot import RunSnapshot
+from smsapp.domain.schedule import Schedule, limit
+from smsapp.domain.webhook import EventKind
+from smsapp.store import journal
+from smsapp.store.apps import webhook_outbox
 from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.db import Base, BigId, Json, changed, upsert
+from smsapp.store.db import Base, BigId, changed, upsert
+from smsapp.store.runs.ledger_mark import new_id
+from smsapp.store.runs.snapshot_json import SnapshotJson
 from smsapp.store.runs.tallies import Tally, tally_key
 
 PARTITIONED = {"postgresql_partition_by": "RANGE (run_id)", "sqlite_with_rowid": False}
@@ -28,19 +35,6 @@ class BatchState(enum.IntEnum):
     READY = 0
     CLAIMED = 1
     DONE = 2
-
-
-class SnapshotJson(sa.types.TypeDecorator[RunSnapshot]):
-    """A run's snapshot, stored as JSON."""
-
-    impl = Json
-    cache_ok = True
-
-    def process_bind_param(self, value: RunSnapshot | None, dialect: sa.Dialect) -> dict[str, Any]:
-        return (value or RunSnapshot()).as_json()
-
-    def process_result_value(self, value: dict[str, Any] | None, dialect: sa.Dialect) -> RunSnapshot:
-        return RunSnapshot() if value is None else RunSnapshot.from_json(value)
 
 
 class Run(Base):
@@ -94,10 +88,15 @@ class Run(Base):
     failures: Mapped[int] = mapped_column(default=0)
     """Consecutive calls that reached nobody; determines the back-off."""
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id"))
+    audience: Mapped[dict[str, Any] | None]
+    """The campaign's, by which it is frozen; read by `campaigns.audience_of`."""
     segment_id: Mapped[int | None]
+    """For the version before, as `Campaign.segment_id`."""
     snapshot: Mapped[RunSnapshot] = mapped_column(SnapshotJson, default=RunSnapshot)
     """Empty until the audience is frozen."""
     marketing: Mapped[bool] = mapped_column(default=False)
+    consented_only: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Only those get a text who agreed to such texts, and have not withdrawn it before the claim."""
     target: Mapped[int] = mapped_column(default=0)
     planned: Mapped[int] = mapped_column(default=0)
     parts: Mapped[int] = mapped_column(sa.BigInteger, default=0)
@@ -105,6 +104,11 @@ class Run(Base):
     asked: Mapped[int] = mapped_column(default=0)
     """The seq up to which unconfirmed messages have been queried in this round
     (services/receipts/status_queries.py)."""
+    valid_until: Mapped[dt.datetime | None]
+    """What has not left by then expires."""
+    own_rate: Mapped[float | None]  # messages a second; domain/own_rate.py
+    rated_at: Mapped[dt.datetime | None]
+    """The moment up to which its own rate is used up; later time has earned messages."""
     opened_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
@@ -151,6 +155,10 @@ class Message(Base):
     receipt_at: Mapped[int | None] = mapped_column(sa.BigInteger)
 
 
+IS_ERASED = Message.phone.startswith(ERASED)
+"""The condition that a message's number was erased: nothing is sent to it or asked about it any more."""
+
+
 class MessageKey(NamedTuple):
     """Names a message."""
 
@@ -167,36 +175,29 @@ class Exclusion(Base):
     reason: Mapped[str] = mapped_column(sa.String(20))
 
 
-class ReceiptBucket(Base):
-    """Receipts of a run over time, for the chart: `bucket` is Unix seconds cut to BUCKET_SECONDS."""
-
-    __tablename__ = "receipt_bucket"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    run_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("run.id"), primary_key=True)
-    bucket: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
-    state: Mapped[str] = mapped_column(sa.String(12), primary_key=True)
-    n: Mapped[int]
-
-
 def add_run(
     session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime, repeats: int | None = None
 ) -> int | None:
     """Insert the run of this campaign for this slot; return its id, or None if there is one already."""
-    new = _new(campaign, slot, now, state=RunState.OPEN, repeats=repeats)
+    new = _new(session, campaign, slot, now, state=RunState.OPEN, repeats=repeats)
     run_id: int | None = session.execute(new.returning(Run.id)).scalar_one_or_none()
+    if run_id is not None:
+        journal.note(session, journal.RUN, run_id, campaign.id, slot.isoformat(), repeats)
     return run_id
 
 
 def add_missed(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime) -> None:
     """Insert a run in state MISSED for a slot that was noticed too late; nothing is sent for it."""
-    session.execute(_new(campaign, slot, now, state=RunState.MISSED, verdict=RunVerdict.MISSED, finished_at=now))
+    missed = {"state": RunState.MISSED, "verdict": RunVerdict.MISSED, "finished_at": now}
+    session.execute(_new(session, campaign, slot, now, **missed))
 
 
-def _new(campaign: Campaign, slot: dt.datetime, now: dt.datetime, **values: Any) -> Any:
+def _new(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime, **values: Any) -> Any:
     """Return the INSERT of this campaign's run for this slot; it does nothing if there is one."""
-    choices = {"channel_id": campaign.channel_id, "segment_id": campaign.segment_id}
-    new = upsert(Run).values(campaign_id=campaign.id, slot=slot, opened_at=now, **choices, **values)
+    choices = {name: getattr(campaign, name) for name in ("channel_id", "audience", "segment_id")}
+    choices |= new_id(session, Run.id)
+    last = limit(Schedule.from_json({"zone": campaign.zone} | campaign.schedule), slot)
+    new = upsert(Run).values(campaign_id=campaign.id, slot=slot, opened_at=now, valid_until=last, **choices, **values)
     return new.on_conflict_do_nothing()
 
 
@@ -227,7 +228,20 @@ def hold(
 ) -> bool:
     """Hold a run that is open or sending; without `until` it is held until a person acts."""
     values: dict[str, Any] = {"hold_reason": reason, "hold_until": until, "held_at": now}
-    return move(session, run_id, RunAction.HOLD, *conditions, **values, failures=failures, troubled_at=troubled_at)
+    counted = {"failures": failures, "troubled_at": troubled_at}
+    return _hold(session, run_id, RunAction.HOLD, values, *conditions, **counted)
+
+
+def _hold(
+    session: Session, run_id: int, action: RunAction, hold: dict[str, Any], *conditions: Any, **more: Any
+) -> bool:
+    """Hold the run, and have webhooks hear of it."""
+    if not move(session, run_id, action, *conditions, **hold, **more):
+        return False
+    campaign_id, until = session.scalar(sa.select(Run.campaign_id).where(Run.id == run_id)), hold["hold_until"]
+    facts = {"run": run_id, "reason": hold["hold_reason"], "until": until and until.isoformat()}
+    webhook_outbox.note(session, EventKind.RUN_HELD, campaign_id, hold["held_at"], **facts)
+    return True
 
 
 UNHELD: dict[str, Any] = {"hold_reason": "", "hold_until": None, "held_at": None, "failures": 0, "troubled_at": None}
@@ -242,8 +256,8 @@ def resume(session: Session, run: Run) -> bool:
 def pause(session: Session, run_id: int, now: dt.datetime) -> bool:
     """Hold a run until a person resumes it; return False if it already waits for a person."""
     goes_on = sa.or_(Run.state != RunState.HELD, Run.hold_until.is_not(None))
-    values = {"hold_reason": HoldReason.PAUSED, "hold_until": None, "held_at": now, "troubled_at": None}
-    return move(session, run_id, RunAction.PAUSE, goes_on, **values)
+    values = {"hold_reason": HoldReason.PAUSED, "hold_until": None, "held_at": now}
+    return _hold(session, run_id, RunAction.PAUSE, values, goes_on, troubled_at=None)
 
 
 def resume_due(session: Session, now: dt.datetime) -> int:

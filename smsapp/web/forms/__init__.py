@@ -5,14 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from flask_wtf import FlaskForm
+from flask_wtf.i18n import Translations
 
 from smsapp import labels
-from smsapp.domain.errors import Refusal
+from smsapp.domain.errors import Problem, Refusal
 from smsapp.web import refill
+
+
+class _Words(Translations):  # type: ignore[misc]
+    """The sentences of WTForms; about a choice that was not offered there is one of ours."""
+
+    def gettext(self, string: str) -> str:
+        return _choice_gone() if "choice" in string.lower() else str(super().gettext(string))
+
+    def ngettext(self, singular: str, plural: str, n: int) -> str:
+        return _choice_gone() if "choice" in singular else str(super().ngettext(singular, plural, n))
+
+
+def _choice_gone() -> str:
+    return labels.sentence(Problem("choice_gone"))
 
 
 class PageForm(FlaskForm):  # type: ignore[misc]
     """A form of a page. It keeps what was typed when the page is shown again after signing in."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        def get_translations(self, _form: object) -> _Words:
+            return _Words()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **({} if args else refill.formdata()) | kwargs)

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 from wtforms import (
-    DateField,
+    BooleanField,
     IntegerField,
     RadioField,
     SelectField,
     SelectMultipleField,
     StringField,
-    TimeField,
     ValidationError,
 )
 from wtforms.validators import Length, Optional
 from wtforms.widgets import CheckboxInput, HiddenInput, ListWidget
 
-from smsapp.domain.billed_parts import measure
+from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.campaign import LONGEST_NAME
+from smsapp.domain.carrier_prefixes import REGISTRARS, known
 from smsapp.domain.draft import CHOICES, Draft
 from smsapp.domain.errors import Problem
+from smsapp.domain.rest_days import DaysOff, Rest
 from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
+from smsapp.domain.segment import Match
 from smsapp.domain.writing import Form
 from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
-from smsapp.web import inputs
+from smsapp.labels.audiences import MATCHES
 from smsapp.web.forms import PageForm
+from smsapp.web.forms.fields import Checkboxes, Dates, Day, TimeOfDay
+from smsapp.web.forms.picking import Pick, PickMany
+from smsapp.web.forms.tags import TagFields
 
+KEY = re.compile(r"[\w-]{22}", re.ASCII)
+"""What a form that was never saved is known by."""
 FIXED = "="
 """The choice "a fixed text" among the properties; no property is called like this."""
 RECUR = "recurring"
@@ -55,65 +63,29 @@ COMMON_ZONES = (
 )
 
 
-class Checkboxes(SelectMultipleField):  # type: ignore[misc]
-    """Several choices as checkboxes; values are whole numbers."""
-
-    widget = ListWidget(prefix_label=False)
-    option_widget = CheckboxInput()
-
-    def __init__(self, label: Any, **kwargs: Any) -> None:
-        super().__init__(label, coerce=int, **kwargs)
-
-
-class Day(DateField):  # type: ignore[misc]
-    """A date; unreadable text stays where it was typed, with a sentence that says how to write it."""
-
-    def process_formdata(self, valuelist: Sequence[str]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError(sentence(Problem("date_unreadable"))) from None
-
-
-class TimeOfDay(TimeField):  # type: ignore[misc]
-    """A time of day with or without seconds."""
-
-    def process_formdata(self, valuelist: Sequence[str]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError:
-            raise ValueError(sentence(Problem("time_unreadable"))) from None
-
-    def _value(self) -> str:
-        if self.raw_data:
-            return " ".join(self.raw_data)
-        return self.data.strftime("%H:%M:%S") if self.data else ""
-
-
-class ChoiceField(SelectField):  # type: ignore[misc]
-    """One stored row, chosen by its id; `nothing` is the label of the choice of none."""
-
-    def __init__(self, label: Any, nothing: Any, **kwargs: Any) -> None:
-        super().__init__(label, coerce=inputs.chosen_id, **kwargs)
-        self.nothing = nothing
-
-    def offer(self, rows: Iterable[tuple[str, str]], stored_id: int | None) -> None:
-        """Offer these rows, (id, label); a stored choice that is no longer available stays, labelled so."""
-        self.choices = [("", self.nothing), *rows]
-        if stored_id is not None and self.data == stored_id and str(stored_id) not in dict(self.choices):
-            self.choices.append((str(stored_id), _("No longer available: #%(id)s", id=stored_id)))
-
-
-class CampaignForm(PageForm):
+class CampaignForm(TagFields, PageForm):
     """The fields of a Draft: those of CHOICES by their names, the schedule as the fields from `kind` on."""
 
     version = IntegerField(widget=HiddenInput(), default=0)
+    form_key = StringField(
+        widget=HiddenInput(),
+        default=lambda: secrets.token_urlsafe(16),
+        filters=[lambda key: key if key and KEY.fullmatch(key) else ""],
+    )
     name = StringField(_l("Campaign name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
-    segment = ChoiceField(_l("Segment"), _l("Choose a segment"))
-    channel = ChoiceField(_l("Channel"), _l("Choose a channel"))
-    template = ChoiceField(_l("SMS template"), _l("Choose a template"))
-    second_channel = ChoiceField(_l("Second channel"), _l("None: wait for the channel"))
-    second_template = ChoiceField(_l("Template on the second channel"), _l("Choose a template"))
+    segment = Pick(_l("Segment"), _l("Choose a segment"))
+    match = RadioField(_l("Of several segments"), default=Match.ANY.value, validate_choice=False)
+    more_segments = PickMany(_l("Further segments"))
+    but_not = PickMany(_l("But nobody in"))
+    consented_only = BooleanField(_l("Only to those with consent"))
+    left_out_carriers = SelectMultipleField(
+        _l("Carriers left out"), widget=ListWidget(prefix_label=False), option_widget=CheckboxInput()
+    )
+    seeds = BooleanField(_l("One text of each run to the seeds of the test group"), default=True)
+    channel = Pick(_l("Channel"), _l("Choose a channel"))
+    template = Pick(_l("SMS template"), _l("Choose a template"))
+    second_channel = Pick(_l("Second channel"), _l("None: wait for the channel"))
+    second_template = Pick(_l("Template on the second channel"), _l("Choose a template"))
     kind = RadioField(_l("Send time"), default=Kind.NOW.value)
     cycle = RadioField(_l("Cycle"), default=Kind.DAILY.value)
     start = Day(_l("Date"), [Optional()])
@@ -122,12 +94,22 @@ class CampaignForm(PageForm):
     monthdays = Checkboxes(_l("Days of the month"))
     end = Day(_l("End date"), [Optional()])
     zone = StringField(_l("Time zone"))
+    until = TimeOfDay(_l("Not later than"), [Optional()], format=["%H:%M:%S", "%H:%M"])
+    until_date = Day(_l("On the date"), [Optional()])
+    spread_until = TimeOfDay(_l("Evenly until"), [Optional()], format=["%H:%M:%S", "%H:%M"])
+    rest = SelectField(_l("On days of rest"), default="")
+    days_off = SelectField(_l("Days of rest are"), default=DaysOff.HOLIDAYS.value)
+    skipped = Dates(_l("Skipped dates"))
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kind.choices = [(Kind.NOW, label(Kind.NOW)), (Kind.ONCE, label(Kind.ONCE)), (RECUR, _("Recurring"))]
+        self.match.choices = [(match.value, text) for match, text in MATCHES.items()]
+        self.left_out_carriers.choices = [(carrier.value, label(carrier)) for carrier in REGISTRARS]
         self.cycle.choices = [(kind.value, label(kind)) for kind in Kind if kind in RECURRING]
         self.weekdays.choices = [(day, words.weekday_name(day)) for day in range(1, 8)]
+        self.rest.choices = [(rest.value, label(rest)) for rest in Rest]
+        self.days_off.choices = [(days.value, label(days)) for days in DaysOff]
         self.monthdays.choices = [(day, str(day)) for day in range(1, 32)] + [(LAST_DAY, _("Last day"))]
 
     def validate_zone(self, field: StringField) -> None:
@@ -141,18 +123,50 @@ class CampaignForm(PageForm):
         self.name.data = draft.name
         for name, row_id in draft.choices.items():
             self[name].data = row_id
+        first, *more = draft.audience.include or (None,)
+        self.segment.data, self.more_segments.data, self.but_not.data = first, more, [*draft.audience.exclude]
+        self.match.data = draft.audience.match.value
+        self.consented_only.data = draft.consented_only
+        self.left_out_carriers.data = list(draft.left_out_carriers)
+        self.seeds.data = draft.seeds
         self.kind.data = RECUR if schedule.recurring else schedule.kind.value
         self.cycle.data = schedule.kind.value if schedule.recurring else Kind.DAILY.value
         self.zone.data = schedule.zone
         self.start.data, self.time.data, self.end.data = schedule.start, schedule.time, schedule.end
         self.weekdays.data, self.monthdays.data = list(schedule.weekdays), list(schedule.monthdays)
+        self.until.data, self.until_date.data = schedule.until, schedule.until_date
+        self.spread_until.data, self.skipped.data = schedule.spread_until, list(schedule.skipped)
+        self.rest.data, self.days_off.data = schedule.rest.value, schedule.days_off.value
 
-    def draft(self, mapping: Mapping[str, Any]) -> Draft:
-        """Return what was typed as a Draft; a second template without a second channel is ignored."""
+    def draft(self, mapping: Mapping[str, Any], leave_out: Sequence[Mapping[str, Any]]) -> Draft:
+        """Return what was typed as a Draft; a second template without a second channel is ignored.
+
+        `leave_out` is chosen on the review, not here.
+        """
         ids: dict[str, int | None] = {f"{name}_id": self[name].data for name in CHOICES}
         if not self.second_channel.data:
             ids["second_template_id"] = None
-        return Draft(name=self.name.data or "", mapping=mapping, schedule=self.schedule(), **ids)
+        return Draft(
+            name=self.name.data or "",
+            audience=self.audience(),
+            mapping=mapping,
+            schedule=self.schedule(),
+            consented_only=bool(self.consented_only.data),
+            left_out_carriers=[carrier.value for carrier in known(self.left_out_carriers.data or ())],
+            leave_out=leave_out,
+            seeds=bool(self.seeds.data),
+            channel_id=ids["channel_id"],
+            template_id=ids["template_id"],
+            second_channel_id=ids["second_channel_id"],
+            second_template_id=ids["second_template_id"],
+        )
+
+    def audience(self) -> AudienceRule:
+        """Return whom it is for as chosen: the segment of the drop-down first, each segment once."""
+        first = [self.segment.data] if self.segment.data else []
+        include = tuple(dict.fromkeys([*first, *(self.more_segments.data or ())]))
+        match = Match(self.match.data) if self.match.data in set(MATCHES) else Match.ANY
+        return AudienceRule(match, include, tuple(self.but_not.data or ()))
 
     def schedule(self) -> Schedule:
         """Return the schedule that was typed; fields of another kind of schedule are ignored."""
@@ -167,6 +181,12 @@ class CampaignForm(PageForm):
             end=self.end.data if recurring else None,
             weekdays=tuple(sorted(self.weekdays.data or ())) if kind is Kind.WEEKLY else (),
             monthdays=tuple(sorted(self.monthdays.data or ())) if kind is Kind.MONTHLY else (),
+            until=_seconds(self.until.data),
+            until_date=self.until_date.data if self.until.data and not recurring else None,
+            spread_until=_seconds(self.spread_until.data),
+            rest=Rest(self.rest.data) if self.rest.data in set(Rest) else Rest.IGNORED,
+            days_off=DaysOff(self.days_off.data) if self.days_off.data in set(DaysOff) else DaysOff.HOLIDAYS,
+            skipped=tuple(self.skipped.data or ()) if recurring else (),
         )
 
 
@@ -177,6 +197,8 @@ PROBLEM_FIELDS = {
     "weekdays": "weekdays",
     "monthdays": "monthdays",
     "end": "end",
+    "until": "until",
+    "spread": "spread_until",
     "zone": "zone",
 }
 """The field of a problem, by the prefix of its code; other problems name their field in `place`."""
@@ -228,75 +250,3 @@ def read_mapping(
         elif text:
             mapping[name] = {"fixed": text}
     return mapping
-
-
-EXCERPT = 40
-"""Characters of a template's text in the drop-down."""
-
-
-class TemplateRow(Protocol):
-    """A template a person can choose."""
-
-    @property
-    def id(self) -> int: ...
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def signature(self) -> str: ...
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def purpose(self) -> str: ...
-
-
-def _template_choices(templates: Iterable[TemplateRow]) -> list[tuple[str, str]]:
-    """Return choices (id, label); the label also has purpose, parts and the beginning of the text."""
-    choices = []
-    for template in templates:
-        parts = measure(template.signature, template.text).parts
-        begins = template.text if len(template.text) <= EXCERPT else template.text[:EXCERPT] + "…"
-        size = ngettext("%(num)s part", "%(num)s parts", parts)
-        choices.append(
-            (str(template.id), " · ".join((template.name, label(template.purpose, "Purpose"), size, begins)))
-        )
-    return choices
-
-
-class NamedRow(Protocol):
-    """A row a person can choose."""
-
-    @property
-    def id(self) -> int: ...
-
-    @property
-    def name(self) -> str: ...
-
-
-def _name_choices(rows: Iterable[NamedRow]) -> list[tuple[str, str]]:
-    """Return choices (id, name)."""
-    return [(str(row.id), row.name) for row in rows]
-
-
-def offer(
-    form: CampaignForm,
-    segments: Iterable[NamedRow],
-    channels: Iterable[NamedRow],
-    templates: Iterable[TemplateRow],
-    counterparts: Iterable[TemplateRow],
-    stored: Draft,
-) -> None:
-    """Fill the drop-downs. A stored choice that is no longer available stays, labelled so."""
-    channel_choices = _name_choices(channels)
-    choices = {
-        "segment": _name_choices(segments),
-        "channel": channel_choices,
-        "template": _template_choices(templates),
-        "second_channel": channel_choices,
-        "second_template": _template_choices(counterparts),
-    }
-    for name, stored_id in stored.choices.items():
-        form[name].offer(choices[name], stored_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
@@ -25,8 +25,11 @@ from wtforms.validators import Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from smsapp.domain.numbering import SPECIAL
+from smsapp.domain.run_snapshot import NO_HOURS
+from smsapp.domain.scope import Scope
 from smsapp.domain.sms_template import variables
 from smsapp.labels.channels import CLASSES
+from smsapp.labels.replies import SCOPES
 from smsapp.labels.segments import property_name
 from smsapp.services.channels import accounts
 from smsapp.services.channels.validation import ChannelFields
@@ -43,6 +46,14 @@ if TYPE_CHECKING:
 LONGEST = Length(max=20_000)
 
 
+class Switch(BooleanField):  # type: ignore[misc]
+    """A checkbox with a hidden input of the same name before it: a form without both leaves it as it is."""
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        if valuelist:
+            self.data = any(valuelist)
+
+
 class ChannelForm(PageForm):
     """What every channel has, whatever its kind."""
 
@@ -51,6 +62,7 @@ class ChannelForm(PageForm):
     trusted_numbers = BooleanField(_l("Only numbers from server keys, files and people"))
     country = StringField(_l("Country of national numbers"), [Length(max=2)])
     countries = StringField(_l("Allowed countries and regions"), [Length(max=2000)])
+    number_limits = TextAreaField(_l("Messages a day by country or prefix"), [Length(max=4000)])
     number_classes = SelectMultipleField(
         _l("Allowed kinds of numbers beside mobile ones"),
         choices=[(str(kind), CLASSES[kind]) for kind in SPECIAL],
@@ -58,11 +70,15 @@ class ChannelForm(PageForm):
         option_widget=CheckboxInput(),
     )
     rate = IntegerField(_l("Messages per second"), [Optional()])
+    quiet = Switch(_l("Quiet hours for marketing texts"))
     quiet_from = StringField(_l("Quiet from"))
     quiet_until = StringField(_l("Quiet until"))
     price = DecimalField(_l("Price per billed part"), [Optional()], places=None)
     currency = StringField(_l("Currency"), [Length(max=10)])
     balance_low = DecimalField(_l("Warn below a balance of"), [Optional()], places=None)
+    refusal_scope = SelectField(
+        _l("What an opt-out by reply means"), choices=[(str(scope), SCOPES[scope]) for scope in Scope]
+    )
 
     def wanted(self, kind: type[Channel]) -> ChannelFields:
         """Return the settings as typed; the service checks them."""
@@ -73,13 +89,15 @@ class ChannelForm(PageForm):
             trusted_numbers=bool(self.trusted_numbers.data),
             country=self.country.data or "",
             countries=self.countries.data or "",
+            number_limits=self.number_limits.data or "",
             number_classes=self.number_classes.data or (),
             rate=self.rate.data,
-            quiet_from=self.quiet_from.data or "",
-            quiet_until=self.quiet_until.data or "",
+            quiet_from=(self.quiet_from.data or "") if self.quiet.data else NO_HOURS[0],
+            quiet_until=(self.quiet_until.data or "") if self.quiet.data else NO_HOURS[1],
             price=self.price.data,
             currency=self.currency.data or "",
             balance_low=self.balance_low.data,
+            refusal_scope=self.refusal_scope.data or "",
         )
 
     def sections(self, kind: type[Channel]) -> list[tuple[str, list[Field]]]:

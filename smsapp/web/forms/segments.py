@@ -6,16 +6,17 @@ Fields are named by their place: `rule.match` and, for its second child, `rule.1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField
 from wtforms import RadioField, SelectField, StringField
 
-from smsapp.domain import phone
+from smsapp.domain import ledger_condition
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem
+from smsapp.domain.ledger_condition import LEDGER_OPERATORS, LedgerCondition, LedgerOperator, LedgerParam
 from smsapp.domain.segment import (
     MAX_CONDITIONS,
     MAX_DEPTH,
@@ -30,9 +31,13 @@ from smsapp.domain.segment import (
     Value,
 )
 from smsapp.domain.segment_reader import read_condition
+from smsapp.services.contacts.hidden_numbers import Hides
 from smsapp.web.forms import PageForm
+from smsapp.web.forms.tags import TagFields
 
 ROOT = "rule"
+LEDGER = "=ledger"
+"""What is chosen in place of a property for a condition on the ledger; no property is called like this."""
 INPUTS: dict[Param, dict[str, str]] = {
     Param.TEXT: {},
     Param.NUMBER: {"inputmode": "decimal"},
@@ -54,12 +59,20 @@ class ConditionDraft:
     """Just added: it gets the focus."""
 
     @property
-    def asks_for_digits(self) -> bool:
-        """Whether an answer would reveal digits of a masked number."""
-        if self.type is Type.NUMBER:
-            return self.operator not in (Operator.HAS_VALUE, Operator.NO_VALUE)
-        words = (word for text in self.typed for word in text.splitlines())
-        return self.type in (Type.STRING, Type.LIST) and any(phone.reveals(word) for word in words)
+    def is_ledger(self) -> bool:
+        """Whether it asks for what was sent or answered, not for a property."""
+        return self.name == LEDGER
+
+    @property
+    def ledger_params(self) -> list[tuple[LedgerParam, str]]:
+        """What to fill in for a condition on the ledger, with what was filled in so far."""
+        params = LEDGER_OPERATORS[LedgerOperator(self.operator)]
+        return list(zip(params, [*self.typed, "", "", ""][: len(params)], strict=True))
+
+    @property
+    def words(self) -> list[str]:
+        """The lines of all that was typed."""
+        return [word for text in self.typed for word in text.splitlines()]
 
     @property
     def operators(self) -> list[Operator]:
@@ -94,7 +107,7 @@ class GroupDraft:
 Draft = ConditionDraft | GroupDraft
 
 
-class SegmentForm(PageForm):
+class SegmentForm(TagFields, PageForm):
     name = StringField(_l("Name"))
     kind = RadioField(
         _l("Members"),
@@ -103,7 +116,7 @@ class SegmentForm(PageForm):
     )
 
 
-class UploadForm(PageForm):
+class UploadForm(TagFields, PageForm):
     name = StringField(_l("Name"))
     file = FileField(_l("File"))
     property = SelectField(_l("The lines are"), validate_choice=False)
@@ -145,6 +158,8 @@ def _read_condition(place: str, fields: Mapping[str, str], types: Mapping[str, T
     name = fields.get(f"{place}.property", "")
     kind = types.get(name)
     operator = fields.get(f"{place}.operator", "")
+    if name == LEDGER and operator not in set(LedgerOperator):
+        operator = LedgerOperator.RECEIVED
     if kind and operator not in OPERATORS[kind]:
         operator = next(iter(OPERATORS[kind]))
     texts = [fields.get(f"{place}.value.{number}", "") for number in range(3)]
@@ -156,9 +171,11 @@ def draft_of(rule: Group, types: Mapping[str, Type]) -> GroupDraft:
     return GroupDraft(rule.match, [_draft_of(child, types) for child in rule.children])
 
 
-def _draft_of(child: Condition | Group, types: Mapping[str, Type]) -> Draft:
+def _draft_of(child: Condition | LedgerCondition | Group, types: Mapping[str, Type]) -> Draft:
     if isinstance(child, Group):
         return draft_of(child, types)
+    if isinstance(child, LedgerCondition):
+        return ConditionDraft(LEDGER, child.operator, child.typed)
     kind = child.type if types.get(child.property) is child.type else None
     return ConditionDraft(child.property, child.operator, [_value_text(value) for value in child.params], kind)
 
@@ -167,20 +184,24 @@ def _value_text(value: Value) -> str:
     return "\n".join(value) if isinstance(value, tuple) else str(value)
 
 
-def rule_of(draft: GroupDraft, problems: list[Problem], hidden: Set[str] = frozenset(), place: str = ROOT) -> Group:
+def rule_of(draft: GroupDraft, problems: list[Problem], hides: Hides, place: str = ROOT) -> Group:
     """Return the rule this form asks for, as far as it can be read; what is wrong is added to `problems`.
 
-    A `hidden` property may only be tested for presence: comparing and counting would reveal its digits.
+    What `hides` names is not for this reader: its count would reveal the digits of a number.
     """
-    children: list[Condition | Group] = []
+    children: list[Condition | LedgerCondition | Group] = []
     for number, child in enumerate(draft.children):
         child_place = f"{place}.{number}"
         if isinstance(child, GroupDraft):
-            children.append(rule_of(child, problems, hidden, child_place))
+            children.append(rule_of(child, problems, hides, child_place))
+        elif child.is_ledger:
+            about_ledger = ledger_condition.read(LedgerOperator(child.operator), child.typed, child_place, problems)
+            if about_ledger:
+                children.append(about_ledger)
         elif child.type is None:
             code = "segment_property_unknown" if child.name else "segment_property_missing"
             problems.append(Problem(code, child_place, {"property": child.name}))
-        elif child.name in hidden and child.operator not in (Operator.HAS_VALUE, Operator.NO_VALUE):
+        elif hides(child.name, child.type, Operator(child.operator), child.words):
             problems.append(Problem("segment_number_hidden", child_place))
         else:
             condition = read_condition(
@@ -206,7 +227,8 @@ def control_id(draft: GroupDraft, place: str) -> str:
     node, id_ = at(draft, place), place.replace(".", "-")
     if isinstance(node, GroupDraft):
         return f"{id_}-match"
-    return f"{id_}-value-0" if node is not None and node.type and node.params else f"{id_}-property"
+    has_value = node is not None and (node.is_ledger or bool(node.type and node.params))
+    return f"{id_}-value-0" if has_value else f"{id_}-property"
 
 
 def change(draft: GroupDraft, verb: str, place: str) -> None:

@@ -11,9 +11,10 @@ from smsapp.domain.sms_template import KNOWN_PURPOSES, Audit, Entry, Purpose, en
 from smsapp.labels.sms_templates import LABELS
 from smsapp.web import inputs
 from smsapp.web.forms import PageForm
+from smsapp.web.forms.tags import TagFields
 
 
-class TemplateForm(PageForm):
+class TemplateForm(TagFields, PageForm):
     name = StringField(_l("Name"))
     signature = StringField(_l("Signature"))
     purpose = RadioField(

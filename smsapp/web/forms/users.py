@@ -25,6 +25,10 @@ class SignInForm(PageForm):
     password = PasswordField(_l("Password"), [REQUIRED, Length(max=1000)])
 
 
+class CodeForm(PageForm):
+    code = StringField(_l("One-time code"), [REQUIRED, Length(max=40, message=_l("At most 40 characters."))])
+
+
 class WelcomeForm(PageForm):
     login = StringField(_l("Login"), [LONG])
     name = StringField(_l("Your name"), [REQUIRED, LONG])

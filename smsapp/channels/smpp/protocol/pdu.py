@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,6 +98,11 @@ def tlv(tag: int, value: bytes) -> bytes:
 def bind_body(system_id: str, password: str, system_type: str, address_range: str) -> bytes:
     credentials = c_string(system_id) + c_string(password) + c_string(system_type)
     return credentials + bytes((VERSION, 0, 0)) + c_string(address_range)
+
+
+def absolute_time(moment: dt.datetime) -> str:
+    """Return an aware moment as an absolute time of SMPP, in UTC."""
+    return f"{moment.astimezone(dt.UTC):%y%m%d%H%M%S}000+"
 
 
 @dataclass(frozen=True)

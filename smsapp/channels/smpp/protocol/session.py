@@ -69,9 +69,12 @@ class Session(asyncio.Protocol):
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    async def submit(self, body: bytes) -> Pdu:
-        """Send a submit_sm once the window has room; return its answer. Raises NotWritten or NoAnswer."""
+    async def submit(self, body: bytes, check: Callable[[], None] | None = None) -> Pdu:
+        """Send a submit_sm once the window has room; return its answer. Raises NotWritten, NoAnswer, or what `check`
+        raises just before it is written."""
         async with self.room:
+            if check is not None:
+                check()
             return await self.request(Command.SUBMIT, body)
 
     async def request(self, command: int, body: bytes = b"") -> Pdu:

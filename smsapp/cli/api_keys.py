@@ -1,0 +1,72 @@
+"""flask api-keys: keys with which programs call the HTTP API."""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from smsapp import labels
+from smsapp.cli.output import echo, failure
+from smsapp.domain.api_key import PER_MINUTE, Scope
+from smsapp.domain.errors import Refusal
+from smsapp.services.platform import api_keys, clock
+from smsapp.services.platform.audit_log import Actor
+
+command = AppGroup("api-keys", help="Keys with which programs call the HTTP API under /api/v1.")
+ACTOR = Actor("flask api-keys")
+
+
+@command.command("create")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="What it may do; repeat it. Only with confirm do texts leave.",
+)
+@click.option("--days", type=int, help="Days until it expires. Without: until it is revoked.")
+@click.option("--test", "is_test", is_flag=True, help="It reaches channels of the simulator only.")
+@click.option("--sees-numbers", is_flag=True, help="It sees whole phone numbers.")
+@click.option("--per-minute", type=int, default=PER_MINUTE, show_default=True, help="Requests a minute.")
+def create(
+    name: str, scopes: tuple[str, ...], days: int | None, is_test: bool, sees_numbers: bool, per_minute: int
+) -> None:
+    """Make an API key and print it, this once.
+
+    Example: flask api-keys create "Shop" --scope read --scope write --days 365
+    """
+    chosen = [Scope(scope) for scope in scopes]
+    options = {"is_test": is_test, "sees_numbers": sees_numbers}
+    try:
+        new = api_keys.create(name, chosen, ACTOR, clock.now(), days=days, per_minute=per_minute, **options)
+    except Refusal as refusal:
+        raise failure(labels.sentence(refusal.problems[0])) from None
+    echo(new.text)
+
+
+@command.command("list")
+def list_() -> None:
+    """Print all API keys: beginning, state, scopes, when last used, name.
+
+    Example: flask api-keys list
+    """
+    now = clock.now()
+    for row in api_keys.listed():
+        used = row.last_used_at.isoformat(timespec="minutes") if row.last_used_at else "never"
+        echo(f"{row.shown}…  {api_keys.state(row, now):8}  {row.scopes:18}  {used:22}  {row.name}")
+
+
+@command.command("revoke")
+@click.argument("name")
+def revoke(name: str) -> None:
+    """Let an API key count no more, for ever.
+
+    Example: flask api-keys revoke "Shop"
+    """
+    try:
+        row = api_keys.revoke(api_keys.named(name).id, ACTOR, clock.now())
+    except Refusal as refusal:
+        raise failure(labels.sentence(refusal.problems[0])) from None
+    echo(f"{row.name}: revoked")

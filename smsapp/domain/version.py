@@ -1,0 +1,3 @@
+"""The version of the product, as backups and logs name it."""
+
+VERSION = "0.2.0"

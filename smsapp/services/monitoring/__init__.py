@@ -1,0 +1,1 @@
+"""How the installation does: what doctor, /readyz and the measurements tell."""

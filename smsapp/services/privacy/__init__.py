@@ -1,0 +1,1 @@
+"""People's data: erased, exported, and removed when it is old."""
