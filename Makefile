@@ -67,9 +67,9 @@ dev: $(VENV)/ready-dev $(VENV)/translated
 .PHONY: filled
 filled:
 	@mkdir -p "$(INSTANCE_DIR)"
-	@$(call timed,Bringing the database up to date,$(BIN)/flask db upgrade)
+	@$(call timed,Bringing the database up to date,LOG_LEVEL=WARNING $(BIN)/flask db upgrade)
 	@test "$(DEMO)" = 0 -o -e "$(INSTANCE_DIR)/demo.done" || { \
-		$(call timed,Adding demo data (flask demo --remove takes it away),$(BIN)/flask demo) && touch "$(INSTANCE_DIR)/demo.done"; }
+		$(call timed,Adding demo data (flask demo --remove takes it away),LOG_LEVEL=WARNING $(BIN)/flask demo) && touch "$(INSTANCE_DIR)/demo.done"; }
 
 check: lint $(VENV)/translated
 	$(BIN)/python -m pytest -q -n 2 tests/house tests/domain

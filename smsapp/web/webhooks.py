@@ -75,10 +75,12 @@ def _show(webhook_id: int, secret: str = "", since: SendSinceForm | None = None)
     return page("webhooks/show.html", status, **shown, since=since or SendSinceForm(None), secret=secret)
 
 
-@bp.post("/<int:webhook_id>/secret")
+@bp.route("/<int:webhook_id>/secret", methods=["GET", "POST"])
 @needs(Right.KEYS_WRITE)
 def renew_secret(webhook_id: int) -> Response:
-    """Replace the secret, and show the new one this once."""
+    """Ask whether the secret shall be replaced; do it, and show the new one this once."""
+    if request.method == "GET":
+        return page("webhooks/renew_secret.html", row=webhooks.row(webhook_id))
     return _show(webhook_id, webhooks.renew_secret(webhook_id, guard.actor(), clock.now()))
 
 
@@ -94,10 +96,12 @@ def switch(webhook_id: int) -> Response:
     return see_other(url_for(".show", webhook_id=row.id))
 
 
-@bp.post("/<int:webhook_id>/remove")
+@bp.route("/<int:webhook_id>/remove", methods=["GET", "POST"])
 @needs(Right.KEYS_WRITE)
 def remove(webhook_id: int) -> Response:
-    """Remove a webhook and its log."""
+    """Ask whether a webhook and its log shall go, and remove them."""
+    if request.method == "GET":
+        return page("webhooks/remove.html", row=webhooks.row(webhook_id))
     webhooks.remove(webhook_id, guard.actor(), clock.now())
     flash(_("The webhook was removed."), "success")
     return see_other(url_for(".index"))

@@ -55,6 +55,11 @@ def test_a_webhook_is_made_shows_its_secret_once_and_logs_a_test(client: Any) ->
     assert (row.name, row.kinds, row.active) == ("订单", ["run.held"], False)
     page = administrator.post(f"/settings/webhooks/{row.id}/send-since", status=422, since="someday")
     assert page.select("#since-error")
+    # what cannot be undone is asked first
+    for asked in ("secret", "remove"):
+        question = administrator.get(f"/settings/webhooks/{row.id}/{asked}")
+        assert "订单" in question.select("form.confirm .confirm-question")[0].text
+    assert webhooks.listed() == [row]
     administrator.post(f"/settings/webhooks/{row.id}/remove")
     assert webhooks.listed() == []
 
