@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from htmx_flask import Htmx
@@ -51,9 +52,21 @@ HTMX_CONFIG = {
 }
 
 
+class PageSessions(SecureCookieSessionInterface):
+    """Renews the session's cookie with pages, not with pieces of them.
+
+    A piece may be answered while a page is: the cookie it read before would undo what the page's request has put into
+    the session, such as a message for the next page.
+    """
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        return session.modified or (not htmx and super().should_set_cookie(app, session))
+
+
 def init_app(app: Flask) -> None:
     """Give templates their filters, the menu and addresses of static files that change with the file."""
     htmx.init_app(app)
+    app.session_interface = PageSessions()
     # A file's address holds its hash, so a browser may keep it for a year.
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 31_536_000
     app.after_request(_compress)

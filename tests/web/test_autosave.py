@@ -51,6 +51,17 @@ def test_a_new_campaign_saves_itself_once_it_has_a_name_and_is_one_draft(olga: P
     assert current_session().scalars(sa.select(Campaign.name)).all() == ["会员日 2"]
 
 
+def test_what_saves_itself_sends_no_cookie(olga: Pages, world: World) -> None:
+    """It would undo what a page answered meanwhile has put into the session, such as a message."""
+    with olga.raw.session_transaction() as session:
+        session.permanent = True  # as signing in does
+    page = olga.get("/campaigns/new")
+    assert "Set-Cookie" in page.response.headers
+    fields = world.fields(do="autosave", form_key=page.value("input[name=form_key]"), version="0")
+    piece = olga.post("/campaigns/new", htmx=True, **fields)
+    assert "Set-Cookie" not in piece.response.headers
+
+
 def test_two_quick_requests_of_one_form_make_one_draft(app: Flask, world: World) -> None:
     draft = Draft(name="双十一", schedule=Schedule(Kind.NOW, "Asia/Shanghai"))
     together = threading.Barrier(2)
