@@ -27,12 +27,14 @@ import flask_migrate
 import sqlalchemy as sa
 from flask import Flask
 
-from bench import campaign_list, table
+from bench import campaign_list, stage, table
 from config import Config
 from smsapp.cli import supervision
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.message import Status
 from smsapp.factory import create_app
+from smsapp.services.campaigns import rehearsals
+from smsapp.services.platform import clock
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import db
 from smsapp.store.tags import CampaignTag, Tag
@@ -43,6 +45,8 @@ from tests.journey.processes import Processes, family, processes
 FEW = 100
 FEW_ON_A_PAGE = 33
 PER_TURN = 10
+OWN_PEOPLE = 10_000
+"""More than the sending has; others come after them."""
 SIGN_IN = "/sign-in"
 KEYWORD = "/campaigns/?q=%E4%BC%9A%E5%91%98"
 FREQUENT, RARE = "/campaigns/?tag=frequent", "/campaigns/?tag=rare"
@@ -109,8 +113,8 @@ class Served:
         return cost
 
 
-def fill(app: Flask, rows: int) -> dict[str, int]:
-    """Add so many campaigns, a complete draft and one sending to 50 recipients."""
+def fill(app: Flask, rows: int, people: int) -> dict[str, int]:
+    """Add so many campaigns and people, a complete draft for everybody, rehearsed, and a sending to 50 recipients."""
     with app.app_context():
         flask_migrate.upgrade()
         campaign_list.fill(rows, messages=False)
@@ -130,7 +134,11 @@ def fill(app: Flask, rows: int) -> dict[str, int]:
         db.session.execute(sa.update(Campaign).where(Campaign.id > rows).values(created_at=dt.datetime.now(dt.UTC)))
         ledgers.run(report, [*ledgers.EVERY_STATE, (Status.DELIVERED, "", "DELIVRD", 15)])
         db.session.commit()
-        return {"report": report.id, "draft": draft.id}
+        places = {"report": report.id, "draft": draft.id}
+        if people:
+            stage.fill(people + OWN_PEOPLE, after=OWN_PEOPLE)
+            rehearsals.rehearse_now(draft.id, stage.BY, clock.now)
+        return places
 
 
 def _put_in_order(rows: int) -> None:
@@ -152,8 +160,8 @@ def cookie(app: Flask) -> str:
 
 
 @contextlib.contextmanager
-def served(database: str, rows: int, folder: Path) -> Iterator[Served]:
-    """Serve a database with so many campaigns while the block lasts."""
+def served(database: str, rows: int, folder: Path, people: int = 0) -> Iterator[Served]:
+    """Serve a database with so many campaigns and people while the block lasts."""
     folder.mkdir(mode=0o755)
     environ = {"INSTANCE_DIR": f"{folder}/instance", "SECRET_KEY": "bench", "LOG_LEVEL": "ERROR", "WEB_WORKERS": "1"}
     environ["REDIS_URL"] = f"unix://{folder / 'valkey' / 'valkey.sock'}"
@@ -164,7 +172,7 @@ def served(database: str, rows: int, folder: Path) -> Iterator[Served]:
     with processes(config, folder) as started:
         started.valkey(folder / "valkey" / "valkey.sock")
         app = create_app(config)
-        places = fill(app, rows)
+        places = fill(app, rows, people)
         yield Served(_serve(started), config.PORT, cookie(app), places)
         with app.app_context():
             db.engine.dispose()
