@@ -37,7 +37,7 @@ def _try(door: str, database: str, seed: int) -> subprocess.CompletedProcess[str
             "-p",
             "no:cacheprovider",
         ],
-        env=os.environ | {"FUZZ_EXAMPLES": str(AT_ONCE)},
+        env=os.environ | {"FUZZ_EXAMPLES": str(AT_ONCE), "HYPOTHESIS_PROFILE": "search"},
         capture_output=True,
         text=True,
         check=False,
