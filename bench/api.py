@@ -42,6 +42,7 @@ from tests.journey.processes import Processes, family, processes
 
 LONGEST_WAIT = 120.0
 """Seconds."""
+CLIENT = "openapi-python-client"
 
 Answers = collections.Counter[tuple[int, str]]
 
@@ -128,19 +129,30 @@ def confirms(n: int, connections: int) -> None:
         assert answers[202, "sending"] > 0
 
 
+def generate(command: str, document: str, folder: Path) -> tuple[str, str]:
+    """Generate a client from a document (its path or address) into a folder; return what runs the journey with it."""
+    options = (
+        "--url" if document.startswith("http") else "--path",
+        document,
+        "--output-path",
+        str(folder / "generated"),
+        "--meta",
+        "none",
+    )
+    subprocess.run([command, "generate", *options], check=True, stdout=subprocess.DEVNULL)
+    script = Path(__file__).with_name("api_client_journey.py")
+    return str(Path(command).resolve().with_name("python")), str(script)
+
+
 def client() -> None:
     """Generate a client from the served document and let it go the way of docs/api.md."""
-    command = shutil.which("openapi-python-client")
+    command = shutil.which(CLIENT)
     if command is None:
-        sys.exit("openapi-python-client is not in PATH")
+        sys.exit(f"{CLIENT} is not in PATH")
     with tempfile.TemporaryDirectory() as raw, served(Path(raw)) as (app, _, url, key):
-        made = Path(raw) / "generated"
-        options = ("--url", f"{url}/api/openapi.json", "--output-path", str(made), "--meta", "none")
-        subprocess.run([command, "generate", *options], check=True, stdout=subprocess.DEVNULL)
-        script = Path(__file__).with_name("api_client_journey.py")
-        python = Path(command).resolve().with_name("python")
+        python, script = generate(command, f"{url}/api/openapi.json", Path(raw))
         environment = {**os.environ, "PYTHONPATH": raw}
-        asked = [str(python), str(script), url, key]
+        asked = [python, script, url, key]
         campaign = int(subprocess.run(asked, env=environment, check=True, capture_output=True, text=True).stdout)
         work(app, FakeClock(clock.now()))
         second = subprocess.run([*asked, str(campaign)], env=environment, check=True, capture_output=True, text=True)
