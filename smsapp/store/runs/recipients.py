@@ -180,8 +180,13 @@ def receipts_over_time(session: Session, run_ids: Sequence[int]) -> list[tuple[i
 # Built once: the list asks them for each campaign that is being sent, every few seconds.
 _run = sa.bindparam("run", type_=sa.BigInteger)
 _LAST_DONE = (
-    sa.select(Batch.hi).where(Batch.run_id == _run, Batch.state == BatchState.DONE).order_by(Batch.no.desc()).limit(1)
+    sa.select(Batch.hi)
+    .where(Batch.run_id == Run.id, Batch.state == BatchState.DONE)
+    .order_by(Batch.no.desc())
+    .limit(1)
+    .scalar_subquery()
 )
+_LAST_DONE_OF_EACH = sa.select(Run.id, _LAST_DONE).where(Run.id.in_(sa.bindparam("runs", expanding=True)))
 _ANSWERED = (
     sa.select(Message.seq, Message.answered_at)
     .where(
@@ -193,15 +198,17 @@ _ANSWERED = (
 )
 
 
-def pace(session: Session, run_id: int) -> float | None:
-    """Return the messages answered per second lately; None if nothing can be measured yet.
+def paces(session: Session, run_ids: Sequence[int]) -> dict[int, float | None]:
+    """Return {run id: messages answered per second lately}; None or absent if nothing can be measured yet.
 
     Measured from the end of the newest finished batch back to the first message that was answered ten seconds or more
     before: a few look-ups by key, whatever the size of the run. Earlier holds have no effect.
     """
-    last = session.scalar(_LAST_DONE, {"run": run_id})
-    if last is None:
-        return None
+    last_done = session.execute(_LAST_DONE_OF_EACH, {"runs": run_ids}) if run_ids else ()
+    return {run_id: _pace(session, run_id, last) for run_id, last in last_done if last is not None}
+
+
+def _pace(session: Session, run_id: int, last: int) -> float | None:
     seqs = [1, *(last - span for span in PACE_SPANS if span < last)]
     ends = session.execute(_ANSWERED, {"run": run_id, "seqs": seqs}).all()
     rate = None
