@@ -11,7 +11,7 @@ from typing import Any
 from smsapp.domain import property_labels, writing
 from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.campaign import personal
-from smsapp.domain.contact import Type
+from smsapp.domain.contact import PRESETS, Type
 from smsapp.domain.sms_template import variables
 from smsapp.services.contacts import audience
 from smsapp.store.contacts import audience_values, contacts, property_catalogue
@@ -78,7 +78,8 @@ class Choice:
 
 def choices(coverage: Coverage | None) -> list[Choice]:
     """Return the properties that can fill a variable, in the order of names."""
-    doubles = property_labels.doubles(property_catalogue.labels(current_session()))
+    properties = property_catalogue.properties(current_session())
+    doubles = property_labels.doubles(dict.fromkeys(PRESETS, "") | {row.name: row.label for row in properties})
     return [
         Choice(
             row.name,
@@ -88,7 +89,7 @@ def choices(coverage: Coverage | None) -> list[Choice]:
             coverage.examples.get(row.name, "") if coverage else "",
             row.name in doubles,
         )
-        for row in property_catalogue.properties(current_session())
+        for row in properties
     ]
 
 
@@ -108,17 +109,18 @@ def likely(variable: str, rule: AudienceRule, now: dt.datetime) -> str | None:
 
 def coverage(member_ids: ContactIds, size: int) -> Coverage:
     """Count the values of these people; of more than SAMPLED those of a sample."""
-    complete = size <= SAMPLED
-    last_id = 0 if complete else contacts.last_id(current_session())
-    places = 1 if complete else PLACES
+    examples = _examples(member_ids)
+    if size <= SAMPLED:
+        return Coverage(size, True, audience_values.count_all_values(current_session(), member_ids), examples)
+    last_id = contacts.last_id(current_session())
     n_contacts, n_by_name = 0, Counter[str]()
-    for place in range(places):
+    for place in range(PLACES):
         n, n_in_place = audience_values.count_values(
-            current_session(), member_ids, last_id * place // places, SAMPLED // places
+            current_session(), member_ids, last_id * place // PLACES, SAMPLED // PLACES
         )
         n_contacts += n
         n_by_name.update(n_in_place)
-    return Coverage(n_contacts, complete, n_by_name, _examples(member_ids))
+    return Coverage(n_contacts, False, n_by_name, examples)
 
 
 def _examples(member_ids: ContactIds) -> dict[str, str]:
