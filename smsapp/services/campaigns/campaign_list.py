@@ -218,11 +218,15 @@ def lines(ids: Sequence[int]) -> list[Line]:
     return result
 
 
+_COLUMNS = tuple(Campaign.__table__.columns.keys())
+
+
 def _facts(value: object) -> object:
     """Return the loaded columns of a row of the database; any other value as it is."""
     if not isinstance(value, Campaign):
         return value
-    return sorted((name, column) for name, column in vars(value).items() if not name.startswith("_"))
+    loaded = vars(value)
+    return [loaded.get(name) for name in _COLUMNS]
 
 
 def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[UpcomingSlots]:
