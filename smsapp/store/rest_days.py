@@ -29,7 +29,8 @@ _STORED = sa.select(RestDay.date, RestDay.kind, RestDay.name, RestDay.provisiona
 
 def stored(session: Session) -> Sequence[SpecialDay]:
     """Return all stored days, in order."""
-    return [SpecialDay(date, DayKind(kind), *rest) for date, kind, *rest in session.execute(_STORED)]
+    rows = session.execute(_STORED)
+    return [SpecialDay(row.date, DayKind(row.kind), row.name, row.provisional) for row in rows]
 
 
 def replace(session: Session, years: Collection[int], days: Iterable[SpecialDay]) -> None:

@@ -80,7 +80,9 @@ def params_and_reason(
         ExclusionReason.MISSING_VALUE: [incomplete],
         ExclusionReason.UNFIT_VALUE: [unfit],
         ExclusionReason.CARRIER_LEFT_OUT: [is_of_carriers(phone, left_out_carriers)] if left_out_carriers else [],
-    } | {reason: [sa.literal_column(f"left_out_{reason}.phone", sa.String).is_not(None)] for reason in left_out}
+    }
+    for reason in left_out:
+        conditions[reason] = [sa.literal_column(f"left_out_{reason}.phone", sa.String).is_not(None)]
     in_order = [(condition, reason) for reason in ExclusionReason for condition in conditions.get(reason, [])]
     why = sa.case(*((condition, sa.literal(str(reason))) for condition, reason in in_order), else_=None)
     return _array(filled).label("params"), why.label("reason")

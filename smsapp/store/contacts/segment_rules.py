@@ -60,8 +60,8 @@ class _Ledger:
         self.is_searched = True
         if every:
             people = ids.subquery()
-            one = sa.exists().select_from(people).where(people.c.contact_id == Contact.id).correlate(Contact)
-            return ~one if negative else one
+            is_among = sa.exists().select_from(people).where(people.c.contact_id == Contact.id).correlate(Contact)
+            return ~is_among if negative else is_among
         people = ids.distinct().subquery()
         self.source = self.source.outerjoin(people, people.c.contact_id == Contact.id)
         return people.c.contact_id.is_(None) if negative else people.c.contact_id.is_not(None)

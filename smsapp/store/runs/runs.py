@@ -292,17 +292,10 @@ def last_slot(session: Session, campaign_id: int) -> dt.datetime | None:
     return session.scalar(query)
 
 
-_OF_CAMPAIGN = (
-    sa.select(Run)
-    .where(Run.campaign_id == sa.bindparam("campaign_id"))
-    .order_by(Run.id.desc())
-    .execution_options(populate_existing=True)
-)
-
-
 def of_campaign(session: Session, campaign_id: int) -> Sequence[Run]:
     """Return a campaign's runs, reloaded from the database, newest first."""
-    return session.scalars(_OF_CAMPAIGN, {"campaign_id": campaign_id}).all()
+    query = sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc())
+    return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def all_ids(session: Session, campaign_id: int | None = None) -> Sequence[int]:
