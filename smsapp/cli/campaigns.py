@@ -93,7 +93,7 @@ def show(campaign_id: int) -> None:
             ("not sent yet", funnel.open),
             *([("expired", funnel.expired)] if funnel.expired else []),
         ]
-    drift_hold = drift.held(line.run) if line.run else None
+    drift_hold = drift.of_run(line.run.id) if line.run else None
     if drift_hold is not None:
         facts += [("reviewed", drift_hold.drift.before), ("now", drift_hold.drift.now)]
         facts += [
@@ -241,7 +241,7 @@ def accept(campaign_id: int, mark: str | None, yes: bool) -> None:
     Example: flask campaigns accept 12 --mark 4f1d3c0a9b8e7d6c
     """
     run = line_of(campaign_id).run
-    drift_hold = drift.held(run) if run else None
+    drift_hold = drift.of_run(run.id) if run else None
     if run is None or drift_hold is None:
         raise failure(f"Campaign {campaign_id} is not held because of its audience.")
     if not yes:

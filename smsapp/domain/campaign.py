@@ -134,23 +134,30 @@ class SecondFacts:
     """It requires trusted numbers and the first channel does not, so it cannot take over that one's messages."""
 
 
-@dataclass(frozen=True)
-class DraftFacts:
-    """The data of a draft for `problems`; None = not chosen, or deleted meanwhile."""
+@dataclass(frozen=True, kw_only=True)
+class TextFacts:
+    """The data of a draft for `text_problems`; None = not chosen, or deleted meanwhile."""
+
+    channel_id: int | None
+    channel_active: bool
+    template_id: int | None
+    template_approved: bool
+    template_of_channel: bool
+    template_archived: bool = False
+    unmapped: Sequence[str]
+    unfit: Sequence[Problem]
+    """Texts that a person typed and that may not fill their variables."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftFacts(TextFacts):
+    """The data of a draft for `problems`."""
 
     name: str
     included: int
     """How many segments are chosen and there."""
     gone: int
     """How many chosen segments have been deleted."""
-    channel_id: int | None
-    channel_active: bool
-    template_id: int | None
-    template_approved: bool
-    template_of_channel: bool
-    unmapped: Sequence[str]
-    unfit: Sequence[Problem]
-    """Texts that a person typed and that may not fill their variables."""
     second: SecondFacts | None
     """The second channel, if one is chosen."""
     schedule_problems: Sequence[Problem]
@@ -158,7 +165,6 @@ class DraftFacts:
     """Why the rule of a chosen segment cannot be answered."""
     archived: Sequence[str] = ()
     """Names of chosen segments that are archived."""
-    template_archived: bool = False
 
 
 def unmapped(names: Iterable[str], mapping: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -183,6 +189,15 @@ def problems(draft: DraftFacts) -> list[Problem]:
         problems.append(Problem("segment_missing", "segment"))
     problems.extend(Problem("segment_archived", "segment", {"name": name}) for name in draft.archived)
     problems.extend(draft.unreadable)
+    problems.extend(text_problems(draft))
+    problems.extend(_second_problems(draft.second) if draft.second else ())
+    problems.extend(draft.schedule_problems)
+    return problems
+
+
+def text_problems(draft: TextFacts) -> list[Problem]:
+    """Return what keeps the draft's text from being finished, in the order of the form's sections."""
+    problems: list[Problem] = []
     if draft.channel_id is None:
         problems.append(Problem("channel_missing", "channel"))
     elif not draft.channel_active:
@@ -197,8 +212,6 @@ def problems(draft: DraftFacts) -> list[Problem]:
         problems.append(Problem("template_archived", "template"))
     problems.extend(Problem("variable_unmapped", "template", {"variable": name}) for name in draft.unmapped)
     problems.extend(draft.unfit)
-    problems.extend(_second_problems(draft.second) if draft.second else ())
-    problems.extend(draft.schedule_problems)
     return problems
 
 

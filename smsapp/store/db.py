@@ -118,7 +118,12 @@ def keep_row(session: Session, model: type[Base], key: object) -> None:
 
 def has_rows(session: Session, table: type[Base]) -> bool:
     """Return whether the table has any row."""
-    return bool(session.scalar(sa.select(sa.exists().select_from(table))))
+    return bool(session.scalar(_any_row(table)))
+
+
+@cache
+def _any_row(table: type[Base]) -> sa.Select[Any]:
+    return sa.select(sa.exists().select_from(table))
 
 
 def dialect() -> str:

@@ -71,6 +71,14 @@ def of_values(session: Session, channel_id: int, keys: Iterable[Key]) -> list[Re
     return [_read(row) for row in session.scalars(query.execution_options(populate_existing=True))]
 
 
+_HAS_ANY = sa.select(sa.exists().where(RegistrationRow.channel_id == sa.bindparam("channel_id")))
+
+
+def has_any(session: Session, channel_id: int) -> bool:
+    """Return whether anything is stored of a channel."""
+    return bool(session.scalar(_HAS_ANY, {"channel_id": channel_id}))
+
+
 def of_channel(session: Session, channel_id: int, limit: int = 2000) -> list[Registration]:
     """Return what is stored of a channel, in the order of kinds and values."""
     query = sa.select(RegistrationRow).where(RegistrationRow.channel_id == channel_id)

@@ -24,9 +24,12 @@ class RestDay(Base):
     provisional: Mapped[bool] = mapped_column(default=False)
 
 
+_STORED = sa.select(RestDay.date, RestDay.kind, RestDay.name, RestDay.provisional).order_by(RestDay.date)
+
+
 def stored(session: Session) -> Sequence[SpecialDay]:
     """Return all stored days, in order."""
-    rows = session.scalars(sa.select(RestDay).order_by(RestDay.date))
+    rows = session.execute(_STORED)
     return [SpecialDay(row.date, DayKind(row.kind), row.name, row.provisional) for row in rows]
 
 

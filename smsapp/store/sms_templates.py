@@ -134,15 +134,22 @@ def approved(session: Session, channel_id: int, words: str = "", limit: int | No
     return list(session.scalars(query.order_by(SmsTemplate.id.desc()).limit(limit)))
 
 
-def purposeless(session: Session, channel_id: int, limit: int = 20) -> list[SmsTemplate]:
-    """Return the approved templates that campaigns cannot choose, because their purpose is unknown."""
-    unsaid = (
+_PURPOSELESS = (
+    sa.select(SmsTemplate)
+    .where(
+        SmsTemplate.channel_id == sa.bindparam("channel_id"),
         SmsTemplate.audit == Audit.APPROVED,
         SmsTemplate.purpose == Purpose.UNSAID,
         SmsTemplate.archived_at.is_(None),
     )
-    query = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, *unsaid)
-    return list(session.scalars(query.order_by(SmsTemplate.id.desc()).limit(limit)))
+    .order_by(SmsTemplate.id.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
+def purposeless(session: Session, channel_id: int, limit: int = 20) -> list[SmsTemplate]:
+    """Return the approved templates that campaigns cannot choose, because their purpose is unknown."""
+    return list(session.scalars(_PURPOSELESS, {"channel_id": channel_id, "most": limit}))
 
 
 def matching(

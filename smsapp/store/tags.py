@@ -99,14 +99,23 @@ def having(item: Item, item_id: Any, wanted: TagFilter) -> Condition:
     return sa.exists().where(link.tag_id == wanted.tag_id, column == item_id)
 
 
+# Built once: every list asks them, and to build them takes longer than to ask them.
+_NAMES_OF = {
+    item: sa.select(column, Tag.name)
+    .join(Tag, Tag.id == link.tag_id)
+    .where(column.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(Tag.key)
+    for item, (link, column) in LINKS.items()
+}
+_KNOWN_NAMES = sa.select(Tag.name).order_by(Tag.key).limit(sa.bindparam("most", type_=sa.Integer))
+
+
 def names_of(session: Session, item: Item, ids: Collection[int]) -> dict[int, tuple[str, ...]]:
     """Return {id: its tags in the order of their keys}; what has none is absent."""
     if not ids:
         return {}
-    link, column = LINKS[item]
-    query = sa.select(column, Tag.name).join(Tag, Tag.id == link.tag_id).where(one_of(column, ids)).order_by(Tag.key)
     result: dict[int, tuple[str, ...]] = {}
-    for id_, name in session.execute(query):
+    for id_, name in session.execute(_NAMES_OF[item], {"ids": ids}):
         result[id_] = (*result.get(id_, ()), name)
     return result
 
@@ -118,7 +127,7 @@ def known(session: Session, limit: int) -> Sequence[Tag]:
 
 def known_names(session: Session, limit: int) -> Sequence[str]:
     """Return the names of the tags in the order of their keys."""
-    return session.scalars(sa.select(Tag.name).order_by(Tag.key).limit(limit)).all()
+    return session.scalars(_KNOWN_NAMES, {"most": limit}).all()
 
 
 def used(session: Session, item: Item, tag_ids: Collection[int]) -> set[int]:

@@ -31,7 +31,7 @@ from smsapp.web import campaign_choices, guard, inputs, refill
 from smsapp.web.campaign_proofs import proofs_of
 from smsapp.web.campaigns import bp, conflict_sentence
 from smsapp.web.filters import sees_full_numbers
-from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, put_draft_problems, read_mapping
+from smsapp.web.forms.campaigns import CampaignForm, ScheduleFields, put_draft_problems, read_mapping
 from smsapp.web.guard import needs
 from smsapp.web.render import announcing, moved, page, page_or_piece, see_other
 from smsapp.web.tags import check_tags, fill_tags, store_tags
@@ -221,7 +221,7 @@ def _draw(
         saved=saved,
         differing=draft.differences(saved) if saved else (),
         words=words,
-        zones=COMMON_ZONES,
+        schedule_fields=ScheduleFields(form),
         coverage=coverage,
         properties=variable_choices.choices(coverage),
         purposeless=templates.purposeless(draft.channel_id) if draft.channel_id else [],

@@ -32,10 +32,10 @@ def _exact_time(moment: dt.datetime) -> str:
 
 def proofs_of(campaign_id: int) -> ProofView | None:
     """Return what a page shows of a draft's proofs; None for what is no draft, or to whom nobody may send one."""
-    status = Status(campaigns.get(campaign_id).status)
-    if not may(Action.EDIT, status) or not guard.may(Right.CHANNELS_TEST):
+    campaign = campaigns.loaded(campaign_id)
+    if not may(Action.EDIT, Status(campaign.status)) or not guard.may(Right.CHANNELS_TEST):
         return None
-    return proofs.view(campaign_id, clock.now())
+    return proofs.view(campaign, clock.now())
 
 
 @bp.get("/<int:campaign_id>/proof")

@@ -62,7 +62,7 @@ def index() -> Response:
         address=address,
         here=request.full_path.removesuffix("?"),
         narrowed=bool(query.keys() - {"tab", "sort"}) or filters.tab is not Tab.ALL,
-        channels=accounts.everything(),
+        channels=accounts.names(),
         now=now,
         tabs=[
             (

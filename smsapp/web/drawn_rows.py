@@ -25,9 +25,8 @@ def drawn(line: Any, draw: Callable[[Any], Markup], *facts: object) -> Markup:
     face = "" if current_app.debug else line.face
     if not face:
         return draw(line)
-    key = hashlib.blake2b(
-        repr((face, facts, request.root_path, locales.key(), str(get_timezone()))).encode(), digest_size=20
-    ).digest()
+    reader = (request.root_path, locales.key(), str(get_timezone()))
+    key = hashlib.blake2b(f"{face}\n{facts!r}{reader!r}".encode(), digest_size=20).digest()
     row = _drawn.get(key)
     if row is None:
         row = draw(line)

@@ -314,4 +314,4 @@ def _opt_outs(digits: str, before: int | None) -> Response:
 
 
 def _channel_names() -> dict[int, str]:
-    return {row.id: row.name for row in accounts.everything()}
+    return accounts.names()

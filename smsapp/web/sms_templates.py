@@ -297,4 +297,4 @@ def _preview(template_entry: Entry, channel_id: int | None = None) -> dict[str, 
 
 def channel_names() -> dict[int, str]:
     """Return the names of all channels by id."""
-    return {row.id: row.name for row in accounts.everything()}
+    return accounts.names()

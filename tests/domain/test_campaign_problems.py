@@ -122,9 +122,8 @@ def test_a_second_channel_of_which_nothing_is_known_is_not_ready() -> None:
 def test_everything_that_lacks_is_told_in_the_order_of_the_form() -> None:
     unfit = Problem("value_link", "template", {"variable": "a"})
     late = Problem("schedule_past", "schedule")
-    draft = DraftFacts(
-        "", 0, 0, None, False, None, False, False, ["a", "b"], [unfit], replace(SECOND, fits=False), [late]
-    )
+    draft = replace(COMPLETE, name="", included=0, channel_id=None, template_id=None, unmapped=["a", "b"],
+                    unfit=[unfit], second=replace(SECOND, fits=False), schedule_problems=[late])  # fmt: skip
     assert problems(draft) == [
         Problem("name_missing", "name"),
         Problem("segment_missing", "segment"),

@@ -11,7 +11,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.services.contacts import audience, frequency_caps
 from smsapp.services.contacts.frequency_caps import FrequencyCaps
 from smsapp.services.platform.audit_log import Actor
-from smsapp.store.contacts.audience import Cap
+from smsapp.store.contacts.exclusion import Cap
 from smsapp.store.db import db
 from smsapp.store.users import AuditEntry
 

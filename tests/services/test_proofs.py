@@ -106,7 +106,7 @@ def test_a_proof_is_the_text_that_the_run_sends_and_says_when_it_arrived(
     assert (first.status, first.receipt_at) == (Status.DELIVERED, clock.now)
     assert (other.status, other.reason) == (Status.UNDELIVERED, "unknown")
     # and no person's values are kept once everything is answered
-    (story,) = proofs.view(campaign.id, clock.now).stories
+    (story,) = proofs.view(campaign, clock.now).stories
     assert (story.proof.values, story.parts) == ([], 2)
     # when the campaign is sent, the same person gets the same bytes
     proof_texts = {message.text for message in sent}
@@ -175,7 +175,7 @@ def test_quiet_hours_hold_a_marketing_proof(
     clock.now = dt.datetime(2026, 3, 2, 15, tzinfo=dt.UTC)  # 23:00 in Shanghai
     proofs.send(campaign.id, 0, "key", ADA, clock.now)
     assert (send_due(clock), proof_sending.has_work(clock.now)) == (0, False)
-    (story,) = proofs.view(campaign.id, clock.now).stories
+    (story,) = proofs.view(campaign, clock.now).stories
     assert story.waits_until == dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
     clock.now = dt.datetime(2026, 3, 3, 0, 0, 1, tzinfo=dt.UTC)
     assert (send_due(clock), len(sent)) == (2, 2)

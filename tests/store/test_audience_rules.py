@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -79,7 +80,8 @@ class World:
             self.segments[segment.id] = members
         young = Group(Match.ALL, (Condition("age", Type.NUMBER, Operator.LESS, (15,)),))
         reached = Group(Match.ANY, (LedgerCondition(LedgerOperator.RECEIVED, self.campaigns[0]),))
-        for rule in (young, reached):
+        missed = Group(children=(LedgerCondition(LedgerOperator.NOT_RECEIVED, self.campaigns[1]),))
+        for rule in (young, reached, missed):
             segment = builders.segment(rule=rule.as_json())
             self.segments[segment.id] = self.holding(rule)
         session.commit()
@@ -191,6 +193,27 @@ def test_a_rule_about_the_ledger_selects_exactly_whom_it_describes(world: World)
         assert {*chosen} == world.holding(rule)
 
     check()
+
+
+@pytest.mark.parametrize("config", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("operator", [LedgerOperator.RECEIVED, LedgerOperator.NOT_RECEIVED])
+def test_people_whom_every_member_must_be_among_are_joined_and_not_first_made_distinct(
+    world: World, operator: LedgerOperator
+) -> None:
+    condition = LedgerCondition(operator, world.campaigns[0])
+    connection = current_session().connection()
+
+    def written(rule: Group) -> str:
+        query = segment_rules.matching(rule, NOW)
+        return str(query.compile(connection, compile_kwargs={"literal_binds": True}))
+
+    alone, one_of_two = (written(Group(match, (condition, condition))) for match in (Match.ALL, Match.ANY))
+
+    # To make them distinct reads and stores them all in each process of the query; a search is a subplan per contact.
+    assert "DISTINCT" not in alone
+    assert "DISTINCT" in one_of_two
+    for query in (alone, one_of_two):
+        assert "SubPlan" not in "\n".join(connection.scalars(sa.text(f"EXPLAIN {query}")))
 
 
 def test_a_repetition_asked_for_by_itself_says_nothing_of_the_run_it_repeats(world: World) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
@@ -16,6 +15,7 @@ from smsapp.store.sign_in import sessions as store
 from smsapp.store.sign_in.sessions import StoredSession
 from smsapp.store.users import AuditEntry
 from tests.pages import Pages, kept
+from tests.statements import statements
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
 
@@ -99,18 +99,9 @@ def test_the_last_use_is_stored_every_few_minutes_with_the_address(
 def test_a_request_asks_the_database_once_for_its_person(client: Pages) -> None:
     olga = client.as_("operator")
     olga.get("/signed-in")
-    statements: list[str] = []
-
-    def listen(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if not statement.startswith(("BEGIN", "SET LOCAL")):
-            statements.append(statement)
-
-    sa.event.listen(db.engine, "before_cursor_execute", listen)
-    try:
+    with statements() as asked:
         olga.get("/signed-in")
-    finally:
-        sa.event.remove(db.engine, "before_cursor_execute", listen)
-    assert len(statements) == 1, statements
+    assert len(asked) == 1, asked
 
 
 def test_a_database_that_takes_no_writes_keeps_nobody_out(client: Pages, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,11 @@ from smsapp.domain.schedule import Fire, Schedule
 from smsapp.domain.tags import Item
 from smsapp.services.platform import calendar, tags
 from smsapp.store.campaigns import campaign_list
+from smsapp.store.campaigns.campaign_list import ListedRun
 from smsapp.store.campaigns.campaigns import Campaign, due_between
 from smsapp.store.db import current_session
 from smsapp.store.runs import recipients
 from smsapp.store.runs.funnels import campaign_funnels
-from smsapp.store.runs.runs import Run
 
 Wanted = campaign_list.CampaignFilter
 
@@ -46,11 +46,11 @@ class Line:
     creator: str
     funnel: Funnel | None
     """All runs added up; None before the first one."""
-    run: Run | None
+    run: ListedRun | None
     """The unfinished run, if there is one."""
     pace: float | None
     """Messages per second recently, while sending."""
-    last: Run | None = None
+    last: ListedRun | None = None
     """The newest sending, over or not: when it began and ended."""
     sendings: int = 1
     """How many sendings the numbers add up; of a recurring campaign a person counts once in each."""
@@ -66,8 +66,8 @@ class Line:
 
     @property
     def face(self) -> str:
-        """Everything the row holds, as text: two equal faces are drawn alike. "" while it changes by itself."""
-        if self.run is not None or self.due_at is not None:
+        """Everything the row holds, as text: two equal faces are drawn alike. "" while it counts down."""
+        if self.pace is not None or self.due_at is not None:
             return ""
         return repr([_facts(getattr(self, item.name)) for item in fields(self)])
 
@@ -192,8 +192,9 @@ def lines(ids: Sequence[int]) -> list[Line]:
         return []
     row_by_id = campaign_list.rows(current_session(), ids)
     funnels = campaign_funnels(current_session(), ids)
-    active_runs = {run.campaign_id: run for run in campaign_list.unfinished(current_session(), ids)}
-    latest = {run.campaign_id: run for run in campaign_list.latest(current_session(), ids)}
+    active_runs, latest = campaign_list.runs(current_session(), ids)
+    sending = [run.id for run in active_runs.values() if run.state == RunState.SENDING]
+    paces = recipients.paces(current_session(), sending)
     sendings = campaign_list.count_runs(
         current_session(), [id_ for id_ in ids if id_ in row_by_id and row_by_id[id_].campaign.recurring]
     )
@@ -203,13 +204,12 @@ def lines(ids: Sequence[int]) -> list[Line]:
         if campaign_id not in row_by_id:
             continue
         run = active_runs.get(campaign_id)
-        pace = recipients.pace(current_session(), run.id) if run and run.state == RunState.SENDING else None
         result.append(
             Line(
                 *row_by_id[campaign_id],
                 funnels.get(campaign_id),
                 run,
-                pace,
+                paces.get(run.id) if run else None,
                 latest.get(campaign_id),
                 sendings.get(campaign_id, 1),
                 tags_by_id.get(campaign_id, ()),
@@ -218,11 +218,15 @@ def lines(ids: Sequence[int]) -> list[Line]:
     return result
 
 
+_COLUMNS = tuple(Campaign.__table__.columns.keys())
+
+
 def _facts(value: object) -> object:
     """Return the loaded columns of a row of the database; any other value as it is."""
-    if not isinstance(value, Campaign | Run):
+    if not isinstance(value, Campaign):
         return value
-    return sorted((name, column) for name, column in vars(value).items() if not name.startswith("_"))
+    loaded = vars(value)
+    return [loaded.get(name) for name in _COLUMNS]
 
 
 def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[UpcomingSlots]:

@@ -51,6 +51,12 @@ def get(campaign_id: int) -> Campaign:
     return require_campaign(current_session(), campaign_id)
 
 
+def loaded(campaign_id: int) -> Campaign:
+    """Return the campaign as this request has loaded it, or loads it now; raises NotFound as `get` does."""
+    campaign = current_session().get(Campaign, campaign_id)
+    return campaign if campaign is not None and campaign.deleted_at is None else get(campaign_id)
+
+
 def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: dt.datetime) -> Status:
     """Send the campaign now, or let it wait for its time; return its new status.
 

@@ -38,7 +38,7 @@ from smsapp.store.runs import queued
 from smsapp.store.sms_templates import SmsTemplate
 
 SAMPLED = 200
-"""People whose texts are measured; they come from PLACES places of the segment, so there are old and new contacts."""
+"""People whose texts are measured; of more they come from PLACES places, so there are old and new contacts."""
 PLACES = 4
 FIRES = 10
 MOST_PLANNED = 60
@@ -243,15 +243,18 @@ class DraftPreview:
     def _sample(self) -> Sample:
         """Letters from several places of the audience; its first ones are those of the preview as well."""
         if self.letters is None:
-            return Sample((), 0)
+            return Sample(())
+        if self.counts is not None and self.counts.target <= SAMPLED:
+            return self.letters.all()
         last_id = contacts.last_id(current_session())
         return self.letters.sample([last_id * place // PLACES for place in range(PLACES)], SAMPLED // PLACES)
 
     def _from_the_first(self) -> Iterator[RenderedMessage]:
         """Yield the letters of the audience from its first reachable person on."""
-        yield from (letter for letter in self._sample.letters if letter.contact_id <= self._sample.first_until)
-        if self.letters is not None and self._sample.first_until:
-            yield from self.letters.beyond(self._sample.first_until)
+        until = self._sample.first_until
+        yield from (letter for letter in self._sample.letters if until is None or letter.contact_id <= until)
+        if self.letters is not None and until is not None:
+            yield from self.letters.beyond(until)
 
     @cached_property
     def measure(self) -> Measure | None:

@@ -12,7 +12,7 @@ from smsapp.domain import audience_rule
 from smsapp.domain import campaign as rules
 from smsapp.domain import schedule as schedules
 from smsapp.domain.bounds import faults
-from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, SecondFacts, Status
+from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, SecondFacts, Status, TextFacts
 from smsapp.domain.draft import FIELDS, Draft
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.rights import Right
@@ -187,13 +187,24 @@ def refuse_unfit(session: Session, draft: Draft) -> None:
 def facts_of(session: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
     """Return the facts about a draft from which its problems follow."""
     there = segments.names(session, draft.audience.ids)
-    channel = session.get(ChannelRow, draft.channel_id, populate_existing=True) if draft.channel_id else None
-    template = template_row(session, draft.template_id)
-    names = variables(template.text) if template else ()
     return DraftFacts(
+        **vars(text_facts_of(session, draft)),
         name=draft.name,
         included=sum(id_ in there for id_ in draft.audience.include),
         gone=len({*draft.audience.ids}) - len(there),
+        second=_second(session, draft) if draft.second_channel_id else None,
+        schedule_problems=schedules.problems(draft.schedule, now, calendar.rest_days()),
+        unreadable=audience.problems(draft.audience, now),
+        archived=segments.archived_names(session, draft.audience.ids),
+    )
+
+
+def text_facts_of(session: Session, draft: Draft, *, reload: bool = True) -> TextFacts:
+    """Return the facts about a draft from which follows whether its text is finished."""
+    channel = session.get(ChannelRow, draft.channel_id, populate_existing=reload) if draft.channel_id else None
+    template = session.get(SmsTemplate, draft.template_id, populate_existing=reload) if draft.template_id else None
+    names = variables(template.text) if template else ()
+    return TextFacts(
         channel_id=channel.id if channel else None,
         channel_active=channel is not None and channel.active,
         template_id=template.id if template else None,
@@ -201,10 +212,6 @@ def facts_of(session: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
         template_of_channel=template is not None and template.channel_id == draft.channel_id,
         unmapped=rules.unmapped(names, draft.mapping),
         unfit=_unfit_texts(template, draft.mapping) if template else (),
-        second=_second(session, draft, template) if draft.second_channel_id else None,
-        schedule_problems=schedules.problems(draft.schedule, now, calendar.rest_days()),
-        unreadable=audience.problems(draft.audience, now),
-        archived=segments.archived_names(session, draft.audience.ids),
         template_archived=template is not None and template.archived_at is not None,
     )
 
@@ -226,7 +233,8 @@ def template_row(session: Session, template_id: int | None) -> SmsTemplate | Non
     return session.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
 
 
-def _second(session: Session, draft: Draft, first: SmsTemplate | None) -> SecondFacts:
+def _second(session: Session, draft: Draft) -> SecondFacts:
+    first = session.get(SmsTemplate, draft.template_id) if draft.template_id else None
     main = session.get(ChannelRow, draft.channel_id) if draft.channel_id else None
     channel = session.get(ChannelRow, draft.second_channel_id, populate_existing=True)
     template = template_row(session, draft.second_template_id)

@@ -20,7 +20,8 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.services.platform.keyset_page import KeysetPage, cut
 from smsapp.store.campaigns import overlap as store
 from smsapp.store.campaigns.overlap import Numbers
-from smsapp.store.contacts.audience import Audience, Cap
+from smsapp.store.contacts.audience import Audience
+from smsapp.store.contacts.exclusion import Cap
 from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smsapp.domain.campaign import Action, Status, may
+from smsapp.domain.campaign import Action, Status, may, text_problems
 from smsapp.domain.draft import Draft
 from smsapp.domain.errors import Conflict, Problem, Refusal
 from smsapp.domain.proof import ProofKind
@@ -33,8 +33,6 @@ SHOWN = 5
 PROOFS_PER_HOUR = 20
 """Of one person, so that nobody sends a campaign as proofs."""
 LONGEST_KEY = 40
-TEXT_PLACES = frozenset({"channel", "template"})
-"""Places of a draft's problems that keep its text from being finished."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +48,18 @@ class ProofView:
     """Whether the page should look again by itself."""
 
 
-def view(campaign_id: int, now: dt.datetime) -> ProofView:
+def view(campaign: Campaign, now: dt.datetime) -> ProofView:
     """Return what a page shows of a campaign's proofs."""
-    campaign = campaigns.get(campaign_id)
     session = current_session()
-    stories = seeds.stories(session, store.proofs_of(session, campaign_id, SHOWN))
-    problems = _text_problems(drafts.draft_of(campaign), now)
+    stories = seeds.stories(session, store.proofs_of(session, campaign.id, SHOWN))
+    problems = _text_problems(drafts.draft_of(campaign), reload=False)
     may_change = any(story.may_change(now) for story in stories)
     return ProofView(len(colleagues.everybody()), secrets.token_urlsafe(16), stories, problems, may_change)
 
 
-def _text_problems(draft: Draft, now: dt.datetime) -> list[Problem]:
+def _text_problems(draft: Draft, *, reload: bool) -> list[Problem]:
     """Return why the text is not finished; what is wrong with a second channel keeps nobody from looking at it."""
-    problems = drafts.problems(draft, now)
-    return [each for each in problems if each.place in TEXT_PLACES and not each.code.startswith("second_")]
+    return text_problems(drafts.text_facts_of(current_session(), draft, reload=reload))
 
 
 def send(campaign_id: int, person: int, key: str, actor: Actor, now: dt.datetime) -> Proof:
@@ -90,7 +86,7 @@ def send(campaign_id: int, person: int, key: str, actor: Actor, now: dt.datetime
         if locked is None or not may(Action.EDIT, Status(locked.status)) or locked.version != version:
             raise Conflict(status=locked.status if locked else "")
         group = colleagues.everybody()
-        problems = _text_problems(look.draft, now)
+        problems = _text_problems(look.draft, reload=True)
         by = actor.user_id
         if not group:
             problems.append(Problem("proof_nobody"))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from smsapp.domain import property_labels, writing
 from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.campaign import personal
-from smsapp.domain.contact import Type
+from smsapp.domain.contact import PRESETS, Type
 from smsapp.domain.sms_template import variables
 from smsapp.services.contacts import audience
 from smsapp.store.contacts import audience_values, contacts, property_catalogue
@@ -23,6 +23,8 @@ from smsapp.store.sms_templates import SmsTemplate
 SAMPLED = 2000
 """The most people read; of a larger segment they come from PLACES places of it."""
 PLACES = 4
+READ = 200
+"""People of whom all values are read: they are counted here sooner than by the database."""
 EXAMPLES = 30
 """People whose values are read for an example of each property."""
 
@@ -78,7 +80,8 @@ class Choice:
 
 def choices(coverage: Coverage | None) -> list[Choice]:
     """Return the properties that can fill a variable, in the order of names."""
-    doubles = property_labels.doubles(property_catalogue.labels(current_session()))
+    properties = property_catalogue.properties(current_session())
+    doubles = property_labels.doubles(dict.fromkeys(PRESETS, "") | {row.name: row.label for row in properties})
     return [
         Choice(
             row.name,
@@ -88,7 +91,7 @@ def choices(coverage: Coverage | None) -> list[Choice]:
             coverage.examples.get(row.name, "") if coverage else "",
             row.name in doubles,
         )
-        for row in property_catalogue.properties(current_session())
+        for row in properties
     ]
 
 
@@ -108,6 +111,13 @@ def likely(variable: str, rule: AudienceRule, now: dt.datetime) -> str | None:
 
 def coverage(member_ids: ContactIds, size: int) -> Coverage:
     """Count the values of these people; of more than SAMPLED those of a sample."""
+    is_small = size <= READ
+    people = contacts.examples(current_session(), member_ids, READ if is_small else EXAMPLES)
+    examples = _examples(people[:EXAMPLES])
+    if is_small:
+        return Coverage(
+            size, True, Counter(name for properties in people for name, _value in _held(properties)), examples
+        )
     complete = size <= SAMPLED
     last_id = 0 if complete else contacts.last_id(current_session())
     places = 1 if complete else PLACES
@@ -118,17 +128,22 @@ def coverage(member_ids: ContactIds, size: int) -> Coverage:
         )
         n_contacts += n
         n_by_name.update(n_in_place)
-    return Coverage(n_contacts, complete, n_by_name, _examples(member_ids))
+    return Coverage(n_contacts, complete, n_by_name, examples)
 
 
-def _examples(member_ids: ContactIds) -> dict[str, str]:
+def _held(properties: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the properties that have a value, as `count_values` counts them."""
+    return ((name, value) for name, value in properties.items() if value not in ("", None, []))
+
+
+def _examples(people: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     types = property_catalogue.property_types(current_session())
     examples: dict[str, str] = {}
-    for properties in contacts.examples(current_session(), member_ids, EXAMPLES):
-        for name, value in properties.items():
-            if value not in ("", None, []):
+    for properties in people:
+        for name, value in _held(properties):
+            if name not in examples:
                 form = writing.form_of({}, types.get(name, Type.STRING), "是")
-                examples.setdefault(name, writing.written(value, form))
+                examples[name] = writing.written(value, form)
     return examples
 
 

@@ -68,6 +68,11 @@ def everything() -> list[ChannelRow]:
     return store.all_channels(current_session())
 
 
+def names() -> dict[int, str]:
+    """Return {id: name} of all channels, active ones first."""
+    return store.names(current_session())
+
+
 def by_name(name: str) -> ChannelRow:
     """Return the channel of this name; raises NotFound."""
     channel = store.by_name(current_session(), name)

@@ -25,8 +25,9 @@ from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import audience as people
 from smsapp.store.contacts import segments
-from smsapp.store.contacts.audience import Audience, Cap, DayLimit, count_by_reason, count_members, messages_today
+from smsapp.store.contacts.audience import Audience, DayLimit, count_by_reason, count_members, messages_today
 from smsapp.store.contacts.contacts import ContactIds
+from smsapp.store.contacts.exclusion import Cap
 from smsapp.store.contacts.property_catalogue import property_types, redirects
 from smsapp.store.contacts.segments import Segment, together
 from smsapp.store.contacts.values import Source, source_of

@@ -166,7 +166,7 @@ def _future(now: dt.datetime, since: dt.datetime, until: dt.datetime) -> list[Ca
         return []
     waiting = due_between(current_session(), now, until, MOST_FIRES)
     sizes = home.last_planned(current_session(), [campaign.id for campaign in waiting])
-    channels = {channel.id: channel.name for channel in accounts.everything()}
+    channels = accounts.names()
     rest_days = calendar.rest_days()
     entries: list[CalendarEntry] = []
     for campaign in waiting:

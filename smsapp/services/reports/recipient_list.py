@@ -65,8 +65,8 @@ def runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
 
 def require_run(campaign_id: int, run_id: int | None) -> list[int]:
     """Return the id of this run of the campaign, or of all its runs, newest first; raises NotFound."""
-    campaigns.get(campaign_id)
-    run_ids = [run.id for run in runs.of_campaign(current_session(), campaign_id) if run_id in (None, run.id)]
+    campaigns.loaded(campaign_id)
+    run_ids = [id_ for id_ in reversed(runs.all_ids(current_session(), campaign_id)) if run_id in (None, id_)]
     if run_id is not None and not run_ids:
         raise NotFound("run")
     return run_ids

@@ -263,7 +263,8 @@ def _progress(line: RunLine, rate: int | None, now: dt.datetime) -> Progress | N
     if line.run.finished_at is not None or line.run.state not in (RunState.SENDING, RunState.HELD):
         return None
     remaining = line.funnel.open
-    pace = recipients.pace(current_session(), line.run.id) if line.run.state == RunState.SENDING else None
+    is_sending = line.run.state == RunState.SENDING
+    pace = recipients.paces(current_session(), [line.run.id]).get(line.run.id) if is_sending else None
     if pace and rate:
         # Moments are stored in whole seconds, so a pace computed over the first few of them can exceed the rate.
         pace = min(pace, rate)

@@ -147,6 +147,12 @@ def held(run: Run) -> DriftHold | None:
     )
 
 
+def of_run(run_id: int) -> DriftHold | None:
+    """Return the difference for which the run with this id is held; None for any other run."""
+    run = current_session().get(Run, run_id)
+    return held(run) if run else None
+
+
 def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int:
     """Let a held run go on with its present audience; return how many messages were accepted.
 

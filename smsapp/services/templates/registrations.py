@@ -56,7 +56,7 @@ def concerns(channel: ChannelRow | None) -> bool:
     kind = registry.kinds().get(channel.kind)
     country = (kind.home if kind else "") or channel.country or settings().DEFAULT_REGION
     at_home = kind is not None and not kind.quiet_hours_exempt and not kind.worldwide and country == CHINA
-    return at_home or bool(store.of_channel(current_session(), channel.id, 1))
+    return at_home or store.has_any(current_session(), channel.id)
 
 
 def of_template(session: Session, template: SmsTemplate, now: dt.datetime) -> list[Subject]:

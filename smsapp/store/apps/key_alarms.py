@@ -53,11 +53,18 @@ def add(session: Session, key_id: int, hour: dt.datetime, alarm: Alarm, now: dt.
     return changed(session, new.on_conflict_do_nothing()) > 0
 
 
+_UNNOTED = (
+    sa.select(KeyAlarm, AppKey.name)
+    .join(AppKey, AppKey.id == KeyAlarm.app_key_id)
+    .where(KeyAlarm.noted_at.is_(None))
+    .order_by(KeyAlarm.id.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
 def unnoted(session: Session, most: int) -> list[tuple[KeyAlarm, str]]:
     """Return the newest alarms that nobody has taken note of, each with the name of its key."""
-    query = sa.select(KeyAlarm, AppKey.name).join(AppKey, AppKey.id == KeyAlarm.app_key_id)
-    rows = session.execute(query.where(KeyAlarm.noted_at.is_(None)).order_by(KeyAlarm.id.desc()).limit(most))
-    return [(alarm, name) for alarm, name in rows]
+    return [(alarm, name) for alarm, name in session.execute(_UNNOTED, {"most": most})]
 
 
 def of_key(session: Session, key_id: int, most: int) -> list[KeyAlarm]:

@@ -124,16 +124,18 @@ def use(session: Session, approval_id: int) -> bool:
     return changed(session, statement.values(used=Approval.used + 1)) == 1
 
 
+_DRAFTS = sa.and_(Approval.run_id.is_(None), Campaign.status == Status.DRAFT, Campaign.deleted_at.is_(None))
+_HELD = sa.and_(Run.state == RunState.HELD, Run.hold_reason == HoldReason.APPROVAL)
+_WAITING = (
+    sa.select(Approval)
+    .join(Campaign, Campaign.id == Approval.campaign_id)
+    .outerjoin(Run, Run.id == Approval.run_id)
+    .where(Approval.id > sa.bindparam("after"), Approval.verdict == "", sa.or_(_DRAFTS, _HELD))
+    .order_by(Approval.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
 def waiting(session: Session, after: int, limit: int) -> Sequence[Approval]:
     """Return what waits for a decision, the oldest after this id first: of drafts, and of runs that are held for it."""
-    drafts = sa.and_(Approval.run_id.is_(None), Campaign.status == Status.DRAFT, Campaign.deleted_at.is_(None))
-    held = sa.and_(Run.state == RunState.HELD, Run.hold_reason == HoldReason.APPROVAL)
-    query = (
-        sa.select(Approval)
-        .join(Campaign, Campaign.id == Approval.campaign_id)
-        .outerjoin(Run, Run.id == Approval.run_id)
-        .where(Approval.id > after, Approval.verdict == "", sa.or_(drafts, held))
-        .order_by(Approval.id)
-        .limit(limit)
-    )
-    return session.scalars(query).all()
+    return session.scalars(_WAITING, {"after": after, "most": limit}).all()

@@ -169,14 +169,7 @@ class CampaignRow(NamedTuple):
 
 def rows(session: Session, campaign_ids: Sequence[int]) -> dict[int, CampaignRow]:
     """Return these campaigns by id, reloaded from the database, without deleted ones."""
-    statement = (
-        sa.select(Campaign, ChannelRow.name, User.name)
-        .outerjoin(ChannelRow, ChannelRow.id == Campaign.channel_id)
-        .outerjoin(User, User.id == Campaign.created_by)
-        .where(Campaign.id.in_(campaign_ids), Campaign.deleted_at.is_(None))
-        .execution_options(populate_existing=True)
-    )
-    result = session.execute(statement).all()
+    result = session.execute(_ROWS, {"ids": campaign_ids}).all()
     rules = {campaign.id: audience_of(campaign) for campaign, _channel, _creator in result}
     names = segments.names(session, (id_ for rule in rules.values() for id_ in rule.ids))
     return {
@@ -196,35 +189,61 @@ def sent(session: Session, campaign_ids: Sequence[int], limit: int) -> list[tupl
     return [(id_, name) for id_, name in rows]
 
 
+class ListedRun(NamedTuple):
+    """What the list shows of a run."""
+
+    id: int
+    campaign_id: int
+    state: str
+    verdict: str
+    hold_reason: str
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+
+
 # Built once: to build them takes longer than to ask them.
 _ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
-_UNFINISHED = (
-    sa.select(Run).where(Run.campaign_id.in_(_ids), Run.finished_at.is_(None)).execution_options(populate_existing=True)
+_ROWS = (
+    sa.select(Campaign, ChannelRow.name, User.name)
+    .outerjoin(ChannelRow, ChannelRow.id == Campaign.channel_id)
+    .outerjoin(User, User.id == Campaign.created_by)
+    .where(Campaign.id.in_(_ids), Campaign.deleted_at.is_(None))
+    .execution_options(populate_existing=True)
 )
 _NEWEST = sa.select(sa.func.max(Run.id)).where(Run.campaign_id.in_(_ids), Run.repeats.is_(None))
-_LATEST = sa.select(Run).where(Run.id.in_(_NEWEST.group_by(Run.campaign_id)))
+_LISTED = sa.select(*(getattr(Run, name) for name in ListedRun._fields), Run.repeats)
+# A union, because PostgreSQL reads the whole table for an OR of these.
+_RUNS = sa.union(
+    _LISTED.where(Run.campaign_id.in_(_ids), Run.finished_at.is_(None)),
+    _LISTED.where(Run.id.in_(_NEWEST.group_by(Run.campaign_id))),
+)
+_RUN_COUNTS = (
+    sa.select(Run.campaign_id, sa.func.count())
+    .where(Run.campaign_id.in_(_ids), Run.repeats.is_(None), Run.state != RunState.MISSED)
+    .group_by(Run.campaign_id)
+)
+_FINISHED = sa.select(Run.id).where(Run.campaign_id.in_(_ids), Run.finished_at >= sa.bindparam("since")).limit(1)
 
 
-def unfinished(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
-    """Return the unfinished runs of these campaigns."""
-    return session.scalars(_UNFINISHED, {"ids": campaign_ids}).all()
-
-
-def latest(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
-    """Return the newest run of each of these campaigns, not counting runs that repeat another one."""
-    return session.scalars(_LATEST, {"ids": campaign_ids}).all()
+def runs(session: Session, campaign_ids: Sequence[int]) -> tuple[dict[int, ListedRun], dict[int, ListedRun]]:
+    """Return {campaign id: its unfinished run}, and {campaign id: its newest run, not counting repetitions}."""
+    unfinished: dict[int, ListedRun] = {}
+    newest: dict[int, ListedRun] = {}
+    for *columns, repeats in session.execute(_RUNS, {"ids": campaign_ids}):
+        run = ListedRun(*columns)
+        if run.finished_at is None:
+            unfinished[run.campaign_id] = run
+        if repeats is None and (run.campaign_id not in newest or newest[run.campaign_id].id < run.id):
+            newest[run.campaign_id] = run
+    return unfinished, newest
 
 
 def count_runs(session: Session, campaign_ids: Sequence[int]) -> dict[int, int]:
     """Return {campaign id: number of runs}; runs that repeat another one and missed ones do not count."""
-    if not campaign_ids:
-        return {}
-    took_place = sa.and_(Run.repeats.is_(None), Run.state != RunState.MISSED)
-    query = sa.select(Run.campaign_id, sa.func.count()).where(Run.campaign_id.in_(campaign_ids), took_place)
-    return {campaign: n for campaign, n in session.execute(query.group_by(Run.campaign_id))}  # noqa: C416
+    rows = session.execute(_RUN_COUNTS, {"ids": campaign_ids}) if campaign_ids else ()
+    return {campaign: n for campaign, n in rows}  # noqa: C416 a Row is no pair to mypy
 
 
 def finished_since(session: Session, campaign_ids: Sequence[int], since: dt.datetime) -> bool:
     """Return whether a run of one of these campaigns finished at this moment or later."""
-    statement = sa.select(Run.id).where(Run.campaign_id.in_(campaign_ids), Run.finished_at >= since).limit(1)
-    return bool(campaign_ids) and session.scalar(statement) is not None
+    return bool(campaign_ids) and session.scalar(_FINISHED, {"ids": campaign_ids, "since": since}) is not None

@@ -14,8 +14,9 @@ from smsapp.domain.run import RunState
 from smsapp.store.campaigns import same_text
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts import audience as audiences
-from smsapp.store.contacts.audience import Audience, Cap
+from smsapp.store.contacts.audience import Audience
 from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.exclusion import NOT_WRITTEN_TO, Cap
 from smsapp.store.runs.runs import Message, Run
 
 Numbers = sa.Select[Any]
@@ -64,7 +65,7 @@ def campaigns(session: Session, campaign_ids: Sequence[int]) -> dict[int, Campai
 
 def written_to(run_ids: Sequence[int], *, delivered: bool = False) -> Numbers:
     """Return the numbers that got a message in these runs, or still may; `delivered`: not those it did not reach."""
-    not_counted = same_text.DID_NOT_GET_IT if delivered else audiences.NOT_WRITTEN_TO
+    not_counted = same_text.DID_NOT_GET_IT if delivered else NOT_WRITTEN_TO
     status_counts = Message.status.not_in([int(status) for status in not_counted])
     query = sa.select(Message.phone.label("phone")).where(Message.run_id.in_(run_ids), status_counts)
     return query if len(run_ids) == 1 else query.distinct()
@@ -86,7 +87,7 @@ def any_of(parts: Sequence[Numbers]) -> Numbers:
 
 def reaching(cap: Cap) -> Numbers:
     """Return the numbers that reach a cap with the next message: those with one less than it allows, at least one."""
-    reached = Message.status.not_in([int(status) for status in audiences.NOT_WRITTEN_TO])
+    reached = Message.status.not_in([int(status) for status in NOT_WRITTEN_TO])
     query = sa.select(Message.phone.label("phone")).join(Run, Run.id == Message.run_id)
     counted = query.where(Run.started_at >= cap.since, Run.marketing.is_(True), reached)
     return counted.group_by(Message.phone).having(sa.func.count() == cap.most - 1)
@@ -97,7 +98,7 @@ def reaching(cap: Cap) -> Numbers:
 
 def _recipients(audience: Audience) -> sa.Subquery:
     """Return (contact_id, phone) of those who get a message: of several people with one number the first."""
-    people = audiences.select_members(audience).subquery("people")
+    people = audience.people
     first = sa.select(sa.func.min(people.c.contact_id).label("contact_id"), people.c.phone)
     return first.where(people.c.reason.is_(None)).group_by(people.c.phone).subquery("recipients")
 

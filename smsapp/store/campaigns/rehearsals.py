@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.rehearsal import RehearsalState
-from smsapp.store.contacts.audience import Audience, select_members
+from smsapp.store.contacts.audience import Audience
 from smsapp.store.db import Base, BigId, changed, db, dialect, upsert
 
 CHUNK = 10_000
@@ -74,7 +74,7 @@ def in_order(audience: Audience) -> Iterator[Sequence[Person]]:
     One cursor over the very SELECT of the freeze, on a connection of its own: pages by key would evaluate the whole
     audience for each, because neither caps nor limits nor the order of numbers have an index.
     """
-    people = select_members(audience).subquery("people")
+    people = audience.people
     query = sa.select(people.c.contact_id, people.c.phone, people.c.params, people.c.reason)
     query = query.order_by(people.c.phone, people.c.contact_id)
     with db.engine.connect() as connection:

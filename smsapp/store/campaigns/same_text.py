@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from smsapp.domain.message import Status
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts import audience as audiences
+from smsapp.store.contacts.exclusion import NOT_WRITTEN_TO
 from smsapp.store.db import Json
 from smsapp.store.runs.runs import Message, Run
 
 NEWEST_RUNS = 500
 """Most runs that are searched, the newest ones, so that the cost does not grow with the years."""
-DID_NOT_GET_IT = (*audiences.NOT_WRITTEN_TO, Status.UNDELIVERED)
+DID_NOT_GET_IT = (*NOT_WRITTEN_TO, Status.UNDELIVERED)
 
 
 def runs_with_text(
@@ -39,7 +40,7 @@ def count_written_to(
 
     Only every `every`-th contact, by id, is counted, so the result is a sample.
     """
-    people = audiences.select_members(audience).subquery("people")
+    people = audience.people
     conditions = [people.c.reason.is_(None)] + ([people.c.contact_id % every == 0] if every > 1 else [])
     got = sa.and_(
         Message.run_id.in_(run_ids),

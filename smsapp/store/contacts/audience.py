@@ -1,42 +1,25 @@
-"""Who gets a message and who is excluded, as one SELECT that counts, previews and the freeze all use.
-
-The reasons are those of `domain/campaign.py` ExclusionReason, in its order; the first that holds counts.
-"""
+"""Who gets a message and who is excluded, as one SELECT that counts, previews and the freeze all use."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain.campaign import ExclusionReason
-from smsapp.domain.message import Status
 from smsapp.domain.trust import PUBLIC
-from smsapp.store.contacts.carriers import is_of_carriers
-from smsapp.store.contacts.consents import consented
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.contacts.numbers import is_abroad, is_special
-from smsapp.store.contacts.replies import refuses
+from smsapp.store.contacts.exclusion import NOT_WRITTEN_TO, Cap, params_and_reason
 from smsapp.store.contacts.segment_rules import belongs, is_plain
 from smsapp.store.contacts.values import Source
-from smsapp.store.db import dialect
-from smsapp.store.privacy.erased_numbers import ErasedNumber, hashed
+from smsapp.store.db import dialect, one_of
+from smsapp.store.privacy.erased_numbers import hashed
 from smsapp.store.runs.runs import Message, Run
-
-NOT_WRITTEN_TO = (Status.CANCELLED, Status.REFUSED, Status.EXPIRED)
-"""Message states that do not count against a number's frequency cap."""
-
-
-@dataclass(frozen=True)
-class Cap:
-    """At most `most` marketing messages to one number since a moment, over all campaigns."""
-
-    since: dt.datetime
-    most: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +62,24 @@ class Audience:
     erased_key: bytes | None = field(default=None, repr=False)
     """The key by which numbers are compared with erased ones; None while nobody was erased."""
 
+    @cached_property
+    def people(self) -> sa.Subquery:
+        """Everybody, as `select_members` selects them; to build it takes longer than to ask it about a few people."""
+        return select_members(self).subquery("people")
+
+
+LENIENT: Mapping[str, Any] = {"caps": (), "limits": (), "left_out": {}}
+"""What of an audience a preview does not look at."""
+
+
+class Recipient(NamedTuple):
+    """Somebody who gets a message, with the variables' values as JSON."""
+
+    contact_id: int
+    xwho: str
+    phone: str
+    params: str | None
+
 
 def select_members(audience: Audience) -> sa.Select[Any]:
     """Return a SELECT of (contact_id, phone, params, reason) over all members; reason NULL = gets a message.
@@ -97,44 +98,27 @@ def select_members(audience: Audience) -> sa.Select[Any]:
     if dialect() == "sqlite":
         query = query.offset(0)  # otherwise SQLite computes a text again wherever it is named
     base = query.subquery("base")
-    filled = [(value, base.c[f"text_{place}"]) for place, value in enumerate(audience.values)]
-    values = [source.value(text) for source, text in filled]
-    incomplete = sa.or_(sa.false(), *(value.is_(None) for value in values))
-    unfit = sa.or_(sa.false(), *(source.unfit(text) for source, text in filled))
-    phone = base.c.phone
-    kind = (_true(audience.marketing), sa.literal(audience.signature))
-    names = [phone, base.c.own_hash] if hashes else [phone]
-    conditions: dict[ExclusionReason, list[sa.ColumnElement[bool]]] = {
-        ExclusionReason.NO_NUMBER: [phone.is_(None)],
-        ExclusionReason.INVALID_NUMBER: [phone == ""],
-        ExclusionReason.UNTRUSTED_NUMBER: [base.c.public] if audience.trusted_numbers else [],
-        ExclusionReason.NUMBER_CLASS: [is_special(phone, audience.number_classes)],
-        ExclusionReason.COUNTRY: [is_abroad(phone, audience.countries)] if audience.countries else [],
-        ExclusionReason.OPTED_OUT: [refuses(name, *kind) for name in names],
-        ExclusionReason.EXCLUDED_SEGMENT: [base.c.is_excluded] if audience.excluded else [],
-        ExclusionReason.NO_CONSENT: [sa.not_(consented(base.c.contact_id, phone, *kind))]
-        if audience.consented_only
-        else [],
-        ExclusionReason.FREQUENCY_CAP: [
-            *(phone.in_(_capped(cap)) for cap in audience.caps),
-            *(_capped_before(cap, names) for cap in audience.caps if hashes),
-        ],
-        ExclusionReason.MISSING_VALUE: [incomplete],
-        ExclusionReason.UNFIT_VALUE: [unfit],
-        ExclusionReason.CARRIER_LEFT_OUT: [is_of_carriers(phone, audience.left_out_carriers)]
-        if audience.left_out_carriers
-        else [],
-    }
     joined: sa.FromClause = base
     for reason, numbers in audience.left_out.items():
         # A join: PostgreSQL would look through so many numbers one by one in a condition that is no WHERE.
         left = numbers.subquery(f"left_out_{reason}")
-        joined = joined.outerjoin(left, left.c.phone == phone)
-        conditions[reason] = [left.c.phone.is_not(None)]
-    in_order = [(condition, reason) for reason in ExclusionReason for condition in conditions.get(reason, [])]
-    why = sa.case(*((condition, sa.literal(str(reason))) for condition, reason in in_order), else_=None)
-    people = sa.select(base.c.contact_id, base.c.phone, _array(values).label("params"), why.label("reason"))
-    people = people.select_from(joined)
+        joined = joined.outerjoin(left, left.c.phone == base.c.phone)
+    params, why = params_and_reason(
+        dialect(),
+        tuple(audience.values),
+        audience.trusted_numbers,
+        tuple(audience.number_classes),
+        tuple(audience.countries),
+        audience.marketing,
+        audience.signature,
+        audience.consented_only,
+        tuple(audience.caps),
+        tuple(audience.left_out_carriers),
+        tuple(audience.left_out),
+        bool(audience.excluded),
+        bool(hashes),
+    )
+    people = sa.select(base.c.contact_id, base.c.phone, params, why).select_from(joined)
     return _limited(people, audience.limits) if audience.limits else people
 
 
@@ -196,7 +180,7 @@ def messages_today(session: Session, channel_id: int, since: dt.datetime, prefix
 
 def count_by_reason(session: Session, audience: Audience) -> dict[ExclusionReason | None, int]:
     """Return {reason: number of people}; the key None counts those who get a message."""
-    everyone = select_members(audience).subquery("people")
+    everyone = audience.people
     rows = session.execute(
         sa.select(everyone.c.reason, sa.func.count(), sa.func.count(everyone.c.phone.distinct())).group_by(
             everyone.c.reason
@@ -216,7 +200,7 @@ def excluded_people(
     session: Session, audience: Audience, reason: ExclusionReason, after: int, limit: int
 ) -> list[tuple[int, str, str]]:
     """Return (contact id, user id, phone or "") of those excluded for this reason, by id, after `after`."""
-    everyone = select_members(audience).subquery("people")
+    everyone = audience.people
     if reason is ExclusionReason.DUPLICATE_NUMBER:
         rank = sa.func.row_number().over(partition_by=everyone.c.phone, order_by=everyone.c.contact_id)
         people = sa.select(everyone, rank.label("nth")).where(everyone.c.reason.is_(None)).subquery("ranked")
@@ -245,37 +229,6 @@ def _reported_in_public(audience: Audience) -> sa.ColumnElement[bool]:
     return sa.func.coalesce(source.in_([origin.value[0] for origin in PUBLIC]), sa.false())
 
 
-def _true(condition: bool) -> sa.ColumnElement[bool]:
-    return sa.true() if condition else sa.false()
-
-
-def _array(values: Sequence[sa.ColumnElement[str]]) -> sa.ColumnElement[Any]:
-    if not values:
-        return sa.null()
-    if dialect() == "postgresql":
-        return sa.cast(sa.func.json_build_array(*values), sa.Text)
-    return sa.func.json_array(*values)
-
-
-def _counting(cap: Cap) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions on messages joined with their runs that count for a cap."""
-    reached = Message.status.not_in([int(status) for status in NOT_WRITTEN_TO])
-    return [Run.started_at >= cap.since, Run.marketing.is_(True), reached]
-
-
-def _capped(cap: Cap) -> sa.Select[str]:
-    joined = sa.select(Message.phone).join(Run, Run.id == Message.run_id).where(*_counting(cap))
-    return joined.group_by(Message.phone).having(sa.func.count() >= cap.most)
-
-
-def _capped_before(cap: Cap, names: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[bool]:
-    """Return the condition that a number was erased and has had as many messages as the cap, before and since."""
-    was_erased = sa.exists().where(ErasedNumber.phone == names[-1])
-    messages = sa.select(sa.func.count()).select_from(Message).join(Run, Run.id == Message.run_id)
-    had = messages.where(*_counting(cap), Message.phone.in_(names)).scalar_subquery()
-    return sa.and_(was_erased, had >= cap.most)
-
-
 def member_ids(session: Session, audience: Audience, start: int, n: int, *, backwards: bool = False) -> Sequence[int]:
     """Return the next `n` member ids after contact id `start`, or before it, the nearest first."""
     ids = audience.members.subquery()
@@ -287,20 +240,28 @@ def member_ids(session: Session, audience: Audience, start: int, n: int, *, back
 
 def reachable(
     session: Session, audience: Audience, contact_ids: Sequence[int], *, backwards: bool = False
-) -> list[tuple[int, str, str, str | None]]:
-    """Return (contact id, user id, phone, params) of those of these members who get a message, in the order of ids.
+) -> list[Recipient]:
+    """Return those of these members who get a message, in the order of ids.
 
     A number that a person outside `contact_ids` has as well counts as reachable here, and neither caps nor those left
     out by choice are looked at: a preview may ignore that.
     """
-    members = sa.select(Contact.id).where(Contact.id.in_(contact_ids))
-    part = replace(audience, members=members, caps=(), limits=(), left_out={})
-    recipients = select_members(part).subquery()
-    order = recipients.c.contact_id.desc() if backwards else recipients.c.contact_id.asc()
+    members = sa.select(Contact.id).where(one_of(Contact.id, contact_ids))
+    part = replace(audience, members=members, **LENIENT)
+    return _recipients(session, part.people, backwards=backwards)
+
+
+def all_reachable(session: Session, audience: Audience) -> list[Recipient]:
+    """Return everybody of a small audience who gets a message as `reachable` has it, in the order of ids."""
+    is_lenient = not (audience.caps or audience.limits or audience.left_out)
+    return _recipients(session, (audience if is_lenient else replace(audience, **LENIENT)).people)
+
+
+def _recipients(session: Session, people: sa.Subquery, *, backwards: bool = False) -> list[Recipient]:
     rows = session.execute(
-        sa.select(recipients.c.contact_id, Contact.xwho, recipients.c.phone, recipients.c.params)
-        .join(Contact, Contact.id == recipients.c.contact_id)
-        .where(recipients.c.reason.is_(None))
-        .order_by(order)
+        sa.select(people.c.contact_id, Contact.xwho, people.c.phone, people.c.params)
+        .join(Contact, Contact.id == people.c.contact_id)
+        .where(people.c.reason.is_(None))
+        .order_by(people.c.contact_id.desc() if backwards else people.c.contact_id.asc())
     )
-    return [(contact_id, xwho, phone, params) for contact_id, xwho, phone, params in rows]
+    return [Recipient(*row) for row in rows]

@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.carrier_prefixes import Carrier
 from smsapp.domain.message import Status
-from smsapp.store.contacts.audience import Audience, select_members
+from smsapp.store.contacts.audience import Audience
 from smsapp.store.contacts.carriers import carrier_of
 from smsapp.store.runs.runs import Message
 
 
 def count_planned(session: Session, audience: Audience) -> dict[Carrier, int]:
     """Return {carrier: numbers that get a message}; numbers that are not of the mainland are left out."""
-    people = select_members(audience).subquery("people")
+    people = audience.people
     numbers = sa.select(people.c.phone).where(people.c.reason.is_(None)).distinct().subquery("numbers")
     return _counted(session, numbers.c.phone)
 

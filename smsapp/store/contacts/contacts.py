@@ -194,7 +194,7 @@ def last_id(session: Session) -> int:
 def examples(session: Session, contact_ids: sa.Select[Any], n: int) -> Sequence[Mapping[str, Any]]:
     """Return the values of the first `n` of these contacts in the order of ids."""
     first = contact_ids.order_by(sa.literal_column("1")).limit(n)
-    return session.scalars(sa.select(Contact.properties).where(Contact.id.in_(first))).all()
+    return session.scalars(sa.select(Contact.properties).where(Contact.id.in_(first)).order_by(Contact.id)).all()
 
 
 def phones_after(session: Session, name: str, after: int, limit: int) -> list[tuple[int, Any]]:

@@ -30,28 +30,32 @@ class Property(Base):
     created_at: Mapped[dt.datetime]
 
 
+# Built once: pages and reports of AppKeys ask them, and to build them takes longer than to ask them.
+_IS_KNOWN = Property.merged_into.is_(None)
+_TYPES = sa.select(Property.name, Property.type).where(_IS_KNOWN)
+_LABELS = sa.select(Property.name, Property.label).where(_IS_KNOWN)
+_PROPERTIES = sa.select(Property).where(_IS_KNOWN).order_by(Property.name)
+_REDIRECTS = sa.select(Property.name, Property.merged_into).where(Property.merged_into.is_not(None))
+
+
 def property_types(session: Session) -> dict[str, Type]:
     """Return {name: type} of the known properties, the presets included."""
-    rows = session.execute(sa.select(Property.name, Property.type).where(Property.merged_into.is_(None)))
-    return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
+    return dict(PRESETS) | {name: Type(kind) for name, kind in session.execute(_TYPES)}
 
 
 def labels(session: Session) -> dict[str, str]:
     """Return {name: label} of the known properties ("" = no label), the presets included."""
-    rows = session.execute(sa.select(Property.name, Property.label).where(Property.merged_into.is_(None)))
-    return dict.fromkeys(PRESETS, "") | {row.name: row.label for row in rows}
+    return dict.fromkeys(PRESETS, "") | {name: label for name, label in session.execute(_LABELS)}  # noqa: C416
 
 
 def properties(session: Session) -> list[Property]:
     """Return all properties that are not merged into another one, by name."""
-    query = sa.select(Property).where(Property.merged_into.is_(None))
-    return list(session.scalars(query.order_by(Property.name)))
+    return list(session.scalars(_PROPERTIES))
 
 
 def redirects(session: Session) -> dict[str, str]:
     """Return {name: the property it was merged into}."""
-    rows = session.execute(sa.select(Property.name, Property.merged_into).where(Property.merged_into.is_not(None)))
-    return {name: target for name, target in rows if target}
+    return {name: target for name, target in session.execute(_REDIRECTS) if target}
 
 
 def add_properties(

@@ -29,26 +29,39 @@ def matching(rule: Group, now: dt.datetime) -> ContactIds:
     if not rule.children:
         return query
     ledger = _Ledger(now)
-    return query.where(_group(rule, property_values(), local, ledger)).select_from(ledger.source)
+    query = query.where(_group(rule, property_values(), local, ledger, every=True)).select_from(ledger.source)
+    return query.execution_options(**{SEARCHED: ledger.is_searched})
+
+
+SEARCHED = "smsapp_searched"
+"""Option of a select that is fast as a whole only: its condition must not stand in another one's place."""
 
 
 class _Ledger:
     """Conditions on the ledger within one rule, and the tables to select from for them.
 
-    On PostgreSQL the people of each are joined: an `IN` within a larger condition would be searched for each contact
-    once there are too many of them for its memory. SQLite keeps the result of an `IN` in a tree.
+    PostgreSQL joins those that hold for every member: the condition that somebody exists is a join to it, but only
+    beside AND. In a larger condition it would search the people for each contact once there are too many of them for
+    its memory, so there they are selected from. SQLite keeps the result of an `IN` in a tree.
     """
 
     def __init__(self, now: dt.datetime) -> None:
         self._now = now
         self.source: sa.FromClause = Contact.__table__
+        self.is_searched = False
 
-    def truth(self, condition: LedgerCondition) -> Truth:
+    def truth(self, condition: LedgerCondition, *, every: bool) -> Truth:
+        """Return the condition as SQL; `every`: nothing but AND is between it and the select."""
         negative = condition.operator in LEDGER_NEGATIVE
         positive = replace(condition, operator=LEDGER_NEGATIVE.get(condition.operator, condition.operator))
         ids = ledger_rules.holding(current_session(), positive, self._now)
         if dialect() != "postgresql":
             return Contact.id.not_in(ids) if negative else Contact.id.in_(ids)
+        self.is_searched = True
+        if every:
+            people = ids.subquery()
+            is_among = sa.exists().select_from(people).where(people.c.contact_id == Contact.id).correlate(Contact)
+            return ~is_among if negative else is_among
         people = ids.distinct().subquery()
         self.source = self.source.outerjoin(people, people.c.contact_id == Contact.id)
         return people.c.contact_id.is_(None) if negative else people.c.contact_id.is_not(None)
@@ -56,7 +69,7 @@ class _Ledger:
 
 def is_plain(members: ContactIds) -> bool:
     """Return whether this select reads contacts only, so that its condition can stand in another one's place."""
-    return members.get_final_froms() == [Contact.__table__]
+    return members.columns_clause_froms == [Contact.__table__] and not members.get_execution_options().get(SEARCHED)
 
 
 def belongs(members: ContactIds) -> Truth:
@@ -66,11 +79,12 @@ def belongs(members: ContactIds) -> Truth:
     return sa.true() if members.whereclause is None else members.whereclause
 
 
-def _group(group: Group, values: Values, local: dt.datetime, ledger: _Ledger) -> Truth:
+def _group(group: Group, values: Values, local: dt.datetime, ledger: _Ledger, *, every: bool) -> Truth:
+    every = every and group.match is Match.ALL
     parts = [
-        _group(child, values, local, ledger)
+        _group(child, values, local, ledger, every=every)
         if isinstance(child, Group)
-        else ledger.truth(child)
+        else ledger.truth(child, every=every)
         if isinstance(child, LedgerCondition)
         else _condition(child, values, local)
         for child in group.children

@@ -114,15 +114,17 @@ def page(
     return [RunWithUnconfirmed(run, campaign, channel, causes.get(run.id, {})) for run, campaign, channel in rows]
 
 
+_TOTAL = (
+    sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0))
+    .join(Run, Run.id == Tally.run_id)
+    .join(Campaign, Campaign.id == Run.campaign_id)
+    .where(*_undecided(), Campaign.deleted_at.is_(None))
+)
+
+
 def total(session: Session) -> int:
     """Return the number of undecided messages of all campaigns, from the tallies."""
-    query = (
-        sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0))
-        .join(Run, Run.id == Tally.run_id)
-        .join(Campaign, Campaign.id == Run.campaign_id)
-        .where(*_undecided(), Campaign.deleted_at.is_(None))
-    )
-    return int(session.scalar(query) or 0)
+    return int(session.scalar(_TOTAL) or 0)
 
 
 def open_messages(run_id: int, cause: str = "", seqs: Sequence[int] | None = None) -> list[sa.ColumnElement[bool]]:

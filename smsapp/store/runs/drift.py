@@ -15,7 +15,7 @@ from smsapp.store.runs.runs import IS_ERASED, Message
 
 def of_audience(session: Session, audience: audiences.Audience) -> tuple[int, dict[str, int]]:
     """Return (people in an audience, first LEADING characters of numbers -> messages)."""
-    people = audiences.select_members(audience).subquery("people")
+    people = audience.people
     leading = sa.func.substr(people.c.phone, 1, LEADING).label("number_start")
     written_to = people.c.reason.is_(None).label("written_to")
     rows = session.execute(

@@ -52,7 +52,7 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     """
     # Before the messages are inserted: the members of a retry are selected from messages, too.
     target = audiences.count_members(session, audience)
-    people = audiences.select_members(audience).subquery("people")
+    people = audience.people
     fit = sa.select(people.c.contact_id, people.c.phone, people.c.params).where(people.c.reason.is_(None))
     # One message per number. DISTINCT ON is faster on PostgreSQL, ON CONFLICT on SQLite.
     if dialect() == "postgresql":
@@ -89,7 +89,7 @@ def cut_into_batches(session: Session, run_id: int, last: int, batch_size: int) 
 
 def _exclude(session: Session, run_id: int, audience: audiences.Audience) -> dict[str, int]:
     """Insert the exclusions of a run after its messages; return {reason: people}."""
-    people = audiences.select_members(audience).subquery("people")
+    people = audience.people
     written_to = sa.exists().where(
         Message.run_id == run_id, Message.phone == people.c.phone, Message.contact_id == people.c.contact_id
     )

@@ -108,10 +108,21 @@ class ProofMessage(Base):
         return self.receipt_at if self.status == Status.DELIVERED else None
 
 
+# Built once: every form of a campaign asks them, and to build them takes longer than to ask them.
+_COLLEAGUES = (
+    sa.select(Colleague).where(sa.not_(Colleague.phone.startswith(ERASED))).order_by(Colleague.name, Colleague.id)
+)
+_PROOFS_OF = (
+    sa.select(Proof)
+    .where(Proof.campaign_id == sa.bindparam("campaign_id"), Proof.kind == ProofKind.PROOF)
+    .order_by(Proof.id.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
+
 def colleagues(session: Session) -> Sequence[Colleague]:
     """Return the test group by name, without those whose number was erased."""
-    query = sa.select(Colleague).where(sa.not_(Colleague.phone.startswith(ERASED)))
-    return session.scalars(query.order_by(Colleague.name, Colleague.id)).all()
+    return session.scalars(_COLLEAGUES).all()
 
 
 def has_seeds(session: Session) -> bool:
@@ -137,8 +148,7 @@ def of_click(session: Session, click: str) -> Proof | None:
 
 def proofs_of(session: Session, campaign_id: int, limit: int) -> Sequence[Proof]:
     """Return the campaign's latest proofs, newest first."""
-    query = sa.select(Proof).where(Proof.campaign_id == campaign_id, Proof.kind == ProofKind.PROOF)
-    return session.scalars(query.order_by(Proof.id.desc()).limit(limit)).all()
+    return session.scalars(_PROOFS_OF, {"campaign_id": campaign_id, "most": limit}).all()
 
 
 def of_runs(session: Session, run_ids: Collection[int]) -> Sequence[Proof]:

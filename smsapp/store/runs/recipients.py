@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -178,34 +179,43 @@ def receipts_over_time(session: Session, run_ids: Sequence[int]) -> list[tuple[i
 
 
 # Built once: the list asks them for each campaign that is being sent, every few seconds.
-_run = sa.bindparam("run", type_=sa.BigInteger)
 _LAST_DONE = (
-    sa.select(Batch.hi).where(Batch.run_id == _run, Batch.state == BatchState.DONE).order_by(Batch.no.desc()).limit(1)
+    sa.select(Batch.hi)
+    .where(Batch.run_id == Run.id, Batch.state == BatchState.DONE)
+    .order_by(Batch.no.desc())
+    .limit(1)
+    .scalar_subquery()
 )
+_LAST_DONE_OF_EACH = sa.select(Run.id, _LAST_DONE).where(Run.id.in_(sa.bindparam("runs", expanding=True)))
+_keys: sa.BindParameter[Any] = sa.bindparam("keys", expanding=True)
 _ANSWERED = (
-    sa.select(Message.seq, Message.answered_at)
-    .where(
-        Message.run_id == _run,
-        Message.seq.in_(sa.bindparam("seqs", expanding=True)),
-        Message.answered_at.is_not(None),
-    )
-    .order_by(Message.seq.desc())
+    sa.select(Message.run_id, Message.seq, Message.answered_at)
+    .where(sa.tuple_(Message.run_id, Message.seq).in_(_keys), Message.answered_at.is_not(None))
+    .order_by(Message.run_id, Message.seq.desc())
 )
 
 
-def pace(session: Session, run_id: int) -> float | None:
-    """Return the messages answered per second lately; None if nothing can be measured yet.
+def paces(session: Session, run_ids: Sequence[int]) -> dict[int, float]:
+    """Return {run id: messages answered per second lately}; absent are those of which nothing can be measured yet.
 
     Measured from the end of the newest finished batch back to the first message that was answered ten seconds or more
     before: a few look-ups by key, whatever the size of the run. Earlier holds have no effect.
     """
-    last = session.scalar(_LAST_DONE, {"run": run_id})
-    if last is None:
-        return None
-    seqs = [1, *(last - span for span in PACE_SPANS if span < last)]
-    ends = session.execute(_ANSWERED, {"run": run_id, "seqs": seqs}).all()
+    last_done = session.execute(_LAST_DONE_OF_EACH, {"runs": run_ids}).all() if run_ids else []
+    keys = [
+        (run_id, seq)
+        for run_id, last in last_done
+        if last is not None
+        for seq in (1, *(last - span for span in PACE_SPANS if span < last))
+    ]
+    answers = session.execute(_ANSWERED, {"keys": keys}) if keys else ()
+    rates = {run_id: _pace(list(ends)) for run_id, ends in groupby(answers, lambda row: row.run_id)}
+    return {run_id: rate for run_id, rate in rates.items() if rate is not None}
+
+
+def _pace(ends: Sequence[Any]) -> float | None:
     rate = None
-    for seq, at in ends[1:]:
+    for _run_id, seq, at in ends[1:]:
         rate = (ends[0].seq - seq) / max(1, ends[0].answered_at - at)
         if ends[0].answered_at - at >= 10:
             break

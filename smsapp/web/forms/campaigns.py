@@ -6,7 +6,8 @@ import datetime as dt
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -66,8 +67,9 @@ COMMON_ZONES = (
 class CampaignForm(TagFields, PageForm):
     """The fields of a Draft: those of CHOICES by their names, the schedule as the fields from `kind` on."""
 
-    version = IntegerField(widget=HiddenInput(), default=0)
+    version = IntegerField("", widget=HiddenInput(), default=0)
     form_key = StringField(
+        "",
         widget=HiddenInput(),
         default=lambda: secrets.token_urlsafe(16),
         filters=[lambda key: key if key and KEY.fullmatch(key) else ""],
@@ -188,6 +190,25 @@ class CampaignForm(TagFields, PageForm):
             days_off=DaysOff(self.days_off.data) if self.days_off.data in set(DaysOff) else DaysOff.HOLIDAYS,
             skipped=tuple(self.skipped.data or ()) if recurring else (),
         )
+
+
+@dataclass(frozen=True)
+class ScheduleFields:
+    """The fields of the schedule, as web/drawn_rows.py remembers them: many, and alike in most drafts."""
+
+    form: CampaignForm
+    names: ClassVar = (
+        *("kind", "cycle", "start", "time", "weekdays", "monthdays", "end", "zone"),
+        *("until", "until_date", "spread_until", "rest", "days_off"),
+    )
+    zones: ClassVar = COMMON_ZONES
+    """Suggested."""
+
+    @property
+    def face(self) -> str:
+        """Everything the fields show, as text."""
+        fields = [self.form[name] for name in self.names]
+        return repr([(field.data, field.raw_data, [str(error) for error in field.errors]) for field in fields])
 
 
 PROBLEM_FIELDS = {

@@ -16,7 +16,7 @@ class TagFields:
     """Tags as text, and those that the form began from, so that what others add meanwhile stays."""
 
     tags = StringField(_l("Tags"))
-    tags_seen = HiddenField()
+    tags_seen = HiddenField("")
 
     def put_tags(self, names: Sequence[str]) -> None:
         """Show these tags, and begin from them."""
