@@ -10,7 +10,6 @@ from marshmallow import fields, validate
 
 from smsapp.api import door
 from smsapp.api.door import SizedQuery, operation
-from smsapp.api.fitting import JsonBoolean
 from smsapp.domain import scope as scopes
 from smsapp.domain.api_key import Scope
 from smsapp.domain.scope import Coverage
@@ -18,6 +17,7 @@ from smsapp.domain.scope import Scope as Refused
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import clock
 from smsapp.services.receipts import replies
+from smsapp.shapes.fitting import JsonBoolean
 
 if TYPE_CHECKING:
     from smsapp.store.contacts.replies import OptOut

@@ -24,7 +24,7 @@ ACTOR = Actor("flask api-keys")
     multiple=True,
     required=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What it may do; repeat it. Only with confirm do texts leave.",
+    help="What it may do; repeat it. draft: drafts and nothing else. Only with confirm do texts leave.",
 )
 @click.option("--days", type=int, help="Days until it expires. Without: until it is revoked.")
 @click.option("--test", "is_test", is_flag=True, help="It reaches channels of the simulator only.")
