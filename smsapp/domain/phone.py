@@ -178,7 +178,7 @@ def mask_inside(text: str) -> str:
 
 
 def mask_all(value: Any) -> Any:
-    """Return JSON with the phone numbers in its names, texts and figures masked; a figure that is one becomes a text."""
+    """Return JSON with the phone numbers in its names, texts and figures masked; such a figure becomes a text."""
     if isinstance(value, str):
         return mask_inside(value)
     if isinstance(value, list):
