@@ -66,8 +66,8 @@ class Provenance:
         """Return the provenance once `program` (None: a person) has changed the draft: what it changed is its own."""
         old, new = _parts(before), _parts(draft)
         changed = [part for part, value in new.items() if old.get(part) != value]
-        kept = {part: origin for part, origin in self.origins.items() if part in new and part not in changed}
-        return Provenance(kept | _all_of(changed, program, now))
+        untouched = {part: origin for part, origin in self.origins.items() if part in new and part not in changed}
+        return Provenance(untouched | _all_of(changed, program, now))
 
     def as_json(self) -> dict[str, list[str]]:
         """Return it as it is stored: part -> [door, name of the key, moment]."""

@@ -34,7 +34,7 @@ INSTRUCTIONS = (
 
 def build(agents: Agents) -> Server:
     """Return the server; calls are carried out one after the other, beside its loop."""
-    one = CapacityLimiter(1)
+    single_file = CapacityLimiter(1)
     offered = [
         Tool(
             name=tool.name,
@@ -54,7 +54,7 @@ def build(agents: Agents) -> Server:
         return ListToolsResult(tools=offered)
 
     async def call_tool(_context: ServerRequestContext, params: CallToolRequestParams) -> CallToolResult:
-        answer = await to_thread.run_sync(agents.call, params.name, params.arguments or {}, limiter=one)
+        answer = await to_thread.run_sync(agents.call, params.name, params.arguments or {}, limiter=single_file)
         return CallToolResult(
             content=[TextContent(type="text", text=json_text(answer.document))],
             structured_content=answer.document,
