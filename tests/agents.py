@@ -134,7 +134,7 @@ class Watch:
 def whole_numbers(text: str) -> set[str]:
     """Return the planted numbers in a text, however they are written."""
     squeezed = MARKS.sub("", unicodedata.normalize("NFKC", text))
-    return PLANTED & set(MOBILE.findall(squeezed))
+    return set(MOBILE.findall(squeezed)) & PLANTED
 
 
 class Reply(NamedTuple):

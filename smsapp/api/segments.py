@@ -170,19 +170,7 @@ def count_rule(body: Mapping[str, Any]) -> dict[str, Any]:
 def reach_segment(segment_id: int) -> dict[str, Any]:
     """Count the members whom the active channels would reach, and why not the others."""
     reaches = segments.reach(segments.members(segments.get(segment_id), clock.now()))
-    return {
-        "items": [
-            {
-                "channels": list(reach.channels),
-                "phone_property": reach.phone_property,
-                "target": reach.counts.target,
-                "effective": reach.counts.effective,
-                "planned": reach.counts.planned,
-                "excluded": {str(reason): n for reason, n in reach.counts.left_out.items() if n},
-            }
-            for reach in reaches
-        ]
-    }
+    return {"items": [setup.reach(reach) for reach in reaches]}
 
 
 def _readable(raw: Mapping[str, Any]) -> Group:

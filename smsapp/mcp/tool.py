@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import marshmallow as ma
-from apispec.ext.marshmallow import OpenAPIConverter
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields, validate
 
 from smsapp.domain.api_key import Scope
@@ -61,8 +62,8 @@ class Tool:
 
     def arguments(self) -> dict[str, Any]:
         """Return the JSON Schema of its arguments."""
-        described: dict[str, Any] = _converter().schema2jsonschema(self.schema)
-        return _closed(described)
+        converter = _plugin().converter
+        return dict(_closed(converter.schema2jsonschema(self.schema)))  # type: ignore[union-attr]
 
 
 TOOLS: dict[str, Tool] = {}
@@ -80,9 +81,11 @@ def tool(scope: Scope, schema: ma.Schema) -> Callable[[Function], Function]:
     return offer
 
 
-def _converter() -> OpenAPIConverter:
+def _plugin() -> MarshmallowPlugin:
     """Return what describes schemas, each in its place instead of by its name."""
-    return OpenAPIConverter("3.1.0", schema_name_resolver=lambda _schema: None, spec=None)
+    plugin = MarshmallowPlugin(schema_name_resolver=lambda _schema: "")
+    APISpec("", "", "3.1.0", plugins=[plugin])
+    return plugin
 
 
 def _closed(described: Any) -> Any:

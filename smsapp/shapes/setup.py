@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.sms_template import variables
 from smsapp.services.channels import channel_health
+from smsapp.services.contacts.segments import Reach
 from smsapp.shapes.sight import Sight
 
 if TYPE_CHECKING:
@@ -52,6 +53,18 @@ def segment(row: Segment, sight: Sight) -> dict[str, Any]:
         "size": row.size,
         "computed_at": row.computed_at,
         "created_at": row.created_at,
+    }
+
+
+def reach(seen: Reach) -> dict[str, Any]:
+    """Return how many members of a segment some channels reach, and why not the others."""
+    return {
+        "channels": list(seen.channels),
+        "phone_property": seen.phone_property,
+        "target": seen.counts.target,
+        "effective": seen.counts.effective,
+        "planned": seen.counts.planned,
+        "excluded": {str(reason): n for reason, n in seen.counts.left_out.items() if n},
     }
 
 

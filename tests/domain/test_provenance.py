@@ -25,7 +25,7 @@ def test_all_that_a_program_decides_in_a_new_draft_is_its_own() -> None:
 def test_what_a_person_changes_is_theirs_and_nothing_else() -> None:
     # Given a draft of an agent, in which a person changes the name and one variable
     made = of_new(DRAFT, AGENT, MONDAY)
-    edited = replace(DRAFT, name="召回三月", mapping=DRAFT.mapping | {"code": {"fixed": "B2"}})
+    edited = replace(DRAFT, name="召回三月", mapping={**DRAFT.mapping, "code": {"fixed": "B2"}})
     after = made.after(DRAFT, edited, None, TUESDAY)
     # Then these parts have no mark any more, the others still have
     assert set(made.origins) - set(after.origins) == {"name", "mapping.code"}
