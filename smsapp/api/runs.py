@@ -19,6 +19,7 @@ from smsapp.services.campaigns import campaigns
 from smsapp.services.platform import clock
 from smsapp.services.reports import recipient_list, reports
 from smsapp.services.sending import actions
+from smsapp.shapes import people
 from smsapp.shapes import runs as shapes
 from smsapp.shapes.fitting import Whole
 
@@ -132,7 +133,7 @@ def list_messages(campaign_id: int, query: Mapping[str, Any]) -> dict[str, Any]:
     reason = query.get("reason")
     wanted = group(query["state"], reason.value if reason else "")
     page = _people(campaign_id, query, wanted)
-    return {"items": [_message(one) for one in page[0]], "next": page[1]}
+    return {"items": [people.message(one, door.sight()) for one in page[0]], "next": page[1]}
 
 
 @operation(
@@ -142,15 +143,7 @@ def list_exclusions(campaign_id: int, query: Mapping[str, Any]) -> dict[str, Any
     """List the targeted people who got no message, each with one reason."""
     reason = query.get("reason")
     rows, following = _people(campaign_id, query, group("left_out", reason.value if reason else ""))
-    items = [
-        {
-            "run_id": one.run_id,
-            "user_id": door.text(one.xwho),
-            "phone": door.number(one.phone),
-            "reason": one.left,
-        }
-        for one in rows
-    ]
+    items = [people.exclusion(one, door.sight()) for one in rows]
     return {"items": items, "next": following}
 
 
@@ -203,18 +196,3 @@ def _people(campaign_id: int, query: Mapping[str, Any], wanted: Group | None) ->
     anybody = recipient_list.parse_phone_query("")
     page = recipient_list.page(campaign_id, query.get("run_id"), wanted or GROUPS["planned"], anybody, place)
     return list(page.rows), door.cursor(page.next)
-
-
-def _message(recipient: Recipient) -> dict[str, Any]:
-    return {
-        "run_id": recipient.run_id,
-        "position": recipient.position,
-        "user_id": door.text(recipient.xwho),
-        "phone": door.number(recipient.phone),
-        "state": recipient.state.name.lower() if recipient.state is not None else "",
-        "reason": recipient.reason,
-        "code": door.text(recipient.code),
-        "parts": recipient.parts,
-        "answered_at": recipient.answered,
-        "receipt_at": recipient.heard,
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,7 @@ from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import suspected_refusals, unattributed_replies
+from smsapp.shapes import people
 from smsapp.shapes.sight import Sight
 
 if TYPE_CHECKING:
@@ -77,14 +78,9 @@ def list_(full: bool, headings: bool) -> Shown:
       flask optouts import optouts.tsv
     """
     sight, first = Sight(full), ["phone\tsince\tsource\tscope\tsignature\tnote"] if headings else []
-    items = (_document(row, sight) for row in opt_outs.everyone())
+    items = (people.opt_out(row, sight) for row in opt_outs.everyone())
     lines = (_line(row, sight) for row in opt_outs.everyone())
     return Shown({"items": items}, itertools.chain(first, lines), _waiting_notes())
-
-
-def _document(row: OptOut, sight: Sight) -> dict[str, Any]:
-    names = ("source", "scope", "signatures", "note")
-    return {"id": row.id, "phone": sight.number(row.phone), "at": row.at} | {name: getattr(row, name) for name in names}
 
 
 def _line(row: OptOut, sight: Sight) -> str:

@@ -21,6 +21,7 @@ from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.reports import saved_groups
 from smsapp.shapes import setup
+from smsapp.shapes.json_text import json_text
 from smsapp.shapes.sight import MASKED
 
 if TYPE_CHECKING:
@@ -51,6 +52,17 @@ def show_all(tag: str, archived: bool) -> Shown:
 
 def _size(segment: Segment) -> str:
     return "-" if segment.size is None else f"{segment.size:,}"
+
+
+@command.command("show", shows=True)
+@click.argument("name")
+def show(name: str) -> Shown:
+    """Print the segment NAME with its rule, numbers masked.
+
+    Example: flask segments show "Gold members"
+    """
+    document = setup.segment(segments.named(name), MASKED)
+    return Shown(document, (f"{name:14} {json_text(value)}" for name, value in document.items()))
 
 
 @command.command("count", shows=True)

@@ -24,6 +24,7 @@ from smsapp.services.templates import sms_templates, template_imports, template_
 from smsapp.services.templates.template_imports import ImportResult
 from smsapp.services.templates.template_sync import SyncResult
 from smsapp.shapes import setup
+from smsapp.shapes.json_text import json_text
 
 if TYPE_CHECKING:
     from smsapp.store.sms_templates import SmsTemplate
@@ -158,6 +159,17 @@ def list_(channel_name: str | None, audit: str | None, search: str, tag: str, ar
 def _line(row: SmsTemplate) -> str:
     signed = f"【{row.signature}】" if row.signature else ""
     return f"{row.id}\t{row.audit}\t{row.purpose}\t{row.code}\t{row.name}\t{signed}{row.text!r}"
+
+
+@command.command("show", shows=True)
+@click.argument("template_id", type=ROW_ID)
+def show(template_id: int) -> Shown:
+    """Print a template.
+
+    Example: flask templates show 3
+    """
+    document = setup.template(sms_templates.get(template_id))
+    return Shown(document, (f"{name:14} {json_text(value)}" for name, value in document.items()))
 
 
 def _channel_id(name: str) -> int:

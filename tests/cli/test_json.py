@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import click
 import pytest
@@ -13,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from config import Config
+from smsapp.store.db import current_session
 from tests import builders, ledgers
 
 SHOWING = re.compile(r"list|show|preview|due|waiting|suspected|lapsing|log|approvals|unconfirmed|sessions|count|health")
@@ -97,3 +99,46 @@ def test_what_is_made_is_named_by_its_id(runner: FlaskCliRunner) -> None:
     listed = json.loads(runner.invoke(args=["segments", "from-ids", "Two", "-", "--json"], input="u1\nu2\n").stdout)
     assert listed["size"] == 1
     assert json.loads(runner.invoke(args=["segments", "remove", "Two", "--json"]).stdout) == {"deleted": True}
+
+
+def test_a_script_takes_a_draft_from_json_to_its_run(runner: FlaskCliRunner) -> None:
+    def flask(*arguments: str, given: object = None) -> Any:
+        text = None if given is None else json.dumps(given)
+        result = runner.invoke(args=[*arguments, "--json"], input=text)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    # Given a contact, a segment and a template
+    builders.known_property("$phone")
+    builders.contact("u1", builders.phone(1))
+    channel = builders.channel(price="0.05")
+    template = builders.template(channel.id)
+    fields = {"channel_id": channel.id, "template_id": template.id, "audience": {"include": [builders.segment().id]}}
+    current_session().expire_all()
+    # When a script drafts, changes one field, estimates, and confirms exactly that
+    made = flask("campaigns", "create", "-", given=fields)
+    changed = flask("campaigns", "change", str(made["id"]), "-", given={"name": "三月"})
+    assert (changed["name"], changed["channel_id"], changed["provenance"]) == ("三月", channel.id, {})
+    campaign = str(made["id"])
+    estimate = flask("campaigns", "estimate", campaign)
+    assert (estimate["ready"], estimate["planned"]) == (True, 1)
+    assert flask("campaigns", "confirm", campaign, "--digest", estimate["digest"])["status"] == "sending"
+    # Then its run is there, and rows are read page by page
+    assert flask("campaigns", "runs", campaign)["items"][0]["state"] == "open"
+    assert flask("campaigns", "messages", campaign)["next"] is None
+    assert flask("campaigns", "exclusions", campaign)["items"] == []
+    # And what does not fit names its place, and what was sent is not deleted
+    unfit = runner.invoke(args=["campaigns", "create", "-", "--json"], input='{"status": "sent"}')
+    assert "status: " in json.loads(unfit.stderr)["detail"]
+    refused = runner.invoke(args=["campaigns", "delete", campaign, "--json"])
+    assert (refused.exit_code, json.loads(refused.stderr)["code"]) == (1, "conflict")
+
+
+def test_contacts_are_shown_with_masked_numbers_and_removed(runner: FlaskCliRunner) -> None:
+    builders.known_property("$phone")
+    builders.contact("u1", builders.phone(1))
+    shown = runner.invoke(args=["contacts", "show", "u1", "--json"])
+    assert json.loads(shown.stdout)["numbers"] == {"$phone": "138****0001"}
+    assert "138****0001" in runner.invoke(args=["contacts", "list"]).stdout
+    assert runner.invoke(args=["contacts", "delete", "u1"]).stdout == "deleted\n"
+    assert json.loads(runner.invoke(args=["contacts", "list", "--json"]).stdout)["items"] == []
