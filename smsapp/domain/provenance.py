@@ -96,6 +96,18 @@ def _all_of(parts: Iterable[str], program: Program | None, now: dt.datetime) -> 
 
 
 def _parts(draft: Draft) -> dict[str, Any]:
-    """Return the values of a draft by part."""
+    """Return the values of a draft by part, as they count: the form writes some in another way that means the same."""
     parts = {name: getattr(draft, name) for name in FIELDS if name != MAPPING}
-    return parts | {f"{MAPPING}.{variable}": dict(source) for variable, source in draft.mapping.items()}
+    rule = draft.audience
+    parts |= {
+        "name": draft.name.strip(),
+        "audience": (rule.match if len({*rule.include}) > 1 else None, {*rule.include}, {*rule.exclude}),
+        "schedule": draft.schedule.of_its_kind(),
+        "left_out_carriers": {*draft.left_out_carriers},
+    }
+    return parts | {f"{MAPPING}.{variable}": _source(source) for variable, source in draft.mapping.items()}
+
+
+def _source(source: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Return the property and the text of a variable's source; how its values are written is left out."""
+    return source.get("property"), (source.get("fixed") or source.get("fallback") or "").strip()

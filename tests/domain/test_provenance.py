@@ -8,6 +8,8 @@ from dataclasses import replace
 from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.draft import Draft
 from smsapp.domain.provenance import ALWAYS, Door, Origin, Program, Provenance, of_new
+from smsapp.domain.schedule import Kind, Schedule
+from smsapp.domain.segment import Match
 
 AGENT, SHOP = Program("Planning", Door.MCP), Program("Shop", Door.API)
 MONDAY = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)
@@ -37,3 +39,22 @@ def test_what_a_person_changes_is_theirs_and_nothing_else() -> None:
     assert later.latest("channel_id", "template_id") == [Origin(AGENT, MONDAY), Origin(SHOP, TUESDAY)]
     # And a variable that is no longer there has no mark
     assert "mapping.name" not in later.after(edited, replace(edited, mapping={}), None, TUESDAY).origins
+
+
+def test_what_the_form_writes_in_another_way_is_no_change() -> None:
+    # Given a draft with more than its kind of schedule needs, an empty fallback and a segment named twice
+    full = Schedule(Kind.NOW, "UTC", time=dt.time(10), weekdays=(2,))
+    draft = replace(
+        DRAFT, schedule=full, audience=AudienceRule(Match.ANY, (3, 3)), mapping={"n": {"property": "a", "fallback": ""}}
+    )
+    made = of_new(draft, AGENT, MONDAY)
+    # When a person saves it as the form writes it, with another name
+    saved = replace(
+        draft,
+        name="四月",
+        schedule=Schedule(Kind.NOW, "UTC"),
+        audience=AudienceRule.of(3),
+        mapping={"n": {"property": "a", "fallback": None, "form": "day_en"}},
+    )
+    # Then the name alone is theirs
+    assert set(made.origins) - set(made.after(draft, saved, None, TUESDAY).origins) == {"name"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 
 import pytest
@@ -17,10 +18,16 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Pages
+from tests.web.campaign_world import ZONE, World, stored
 
 pytestmark = pytest.mark.usefixtures("valkey")
 AGENT = Actor("MCP: Planning", role=Role.OPERATOR, program=Program("Planning <b>agent</b>", Door.MCP))
 PERSON = Actor("Olga", role=Role.OPERATOR)
+
+
+@pytest.fixture
+def world(app: object) -> World:
+    return World()
 
 
 def marks(client: Pages, campaign_id: int) -> int:
@@ -51,3 +58,22 @@ def test_the_review_marks_what_a_key_has_drafted_until_a_person_changes_it(clien
     assert marks(client, drafts.create(draft, PERSON, clock.now())) == 0
     assert campaigns.get(campaign_id).provenance.keys() == {"audience", "channel_id", "template_id", "mapping.name"}
     current_session().rollback()
+
+
+def test_a_person_who_saves_the_form_takes_over_what_they_changed_only(client: Pages, world: World) -> None:
+    # Given a draft of an agent with a time of day that "now" does not need
+    draft = Draft(
+        "召回",
+        AudienceRule.of(world.segment.id),
+        world.channel.id,
+        world.template.id,
+        {"name": {"property": "name", "fallback": ""}},
+        Schedule(Kind.NOW, ZONE, time=dt.time(10)),
+    )
+    campaign_id = drafts.create(draft, AGENT, clock.now())
+    # When a person types another name into the form and saves it
+    olga = client.as_("operator", locale="en")
+    olga.post(f"/campaigns/{campaign_id}/edit", do="save", **world.fields(name="四月", version=1, seeds="y"))
+    # Then the name is theirs, and everything else is still marked
+    assert stored(campaign_id).name == "四月"
+    assert marks(client, campaign_id) == 5
