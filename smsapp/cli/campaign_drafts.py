@@ -92,11 +92,10 @@ def confirm(campaign_id: int, digest: str) -> Shown:
 def _read(file: TextIO, schema: ma.Schema) -> Mapping[str, Any]:
     try:
         fields: Mapping[str, Any] = schema.load(json.load(file))
-    except ValueError as error:
-        if not isinstance(error, ma.ValidationError):
-            raise failure("This is no JSON.") from None
-        wrong = (f"{one['field']}: {one['detail']}" for one in places(error.messages))
-        raise failure(" ".join(wrong)) from None
+    except ValueError:
+        raise failure("This is no JSON.") from None
+    except ma.ValidationError as error:
+        raise failure(" ".join(f"{wrong['field']}: {wrong['detail']}" for wrong in places(error.messages))) from None
     return fields
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smsapp.domain.draft import FIELDS, Draft
+from smsapp.domain.schedule_kind import of_its_kind
 
 ALWAYS = ("name", "audience", "channel_id", "template_id", "schedule")
 """Fields that whoever creates a draft decides, even by leaving them as they are."""
@@ -102,7 +103,7 @@ def _parts(draft: Draft) -> dict[str, Any]:
     parts |= {
         "name": draft.name.strip(),
         "audience": (rule.match if len({*rule.include}) > 1 else None, {*rule.include}, {*rule.exclude}),
-        "schedule": draft.schedule.of_its_kind(),
+        "schedule": of_its_kind(draft.schedule),
         "left_out_carriers": {*draft.left_out_carriers},
     }
     return parts | {f"{MAPPING}.{variable}": _source(source) for variable, source in draft.mapping.items()}

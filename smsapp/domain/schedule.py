@@ -95,20 +95,6 @@ class Schedule:
         """Whether it begins as soon as it is confirmed, so that neither time nor zone matter."""
         return self.kind is Kind.NOW
 
-    def of_its_kind(self) -> Schedule:
-        """Return it without what only other kinds of schedules have, which counts for nothing."""
-        now = self.kind is Kind.NOW
-        return replace(
-            self,
-            time=None if now else self.time,
-            start=None if now else self.start,
-            end=self.end if self.recurring else None,
-            weekdays=tuple(sorted(self.weekdays)) if self.kind is Kind.WEEKLY else (),
-            monthdays=tuple(sorted(self.monthdays)) if self.kind is Kind.MONTHLY else (),
-            until_date=self.until_date if self.until and not self.recurring else None,
-            skipped=self.skipped if self.recurring else (),
-        )
-
     def as_json(self) -> dict[str, Any]:
         return {
             "kind": self.kind.value,

@@ -29,6 +29,7 @@ from smsapp.domain.draft import CHOICES, Draft
 from smsapp.domain.errors import Problem
 from smsapp.domain.rest_days import DaysOff, Rest
 from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
+from smsapp.domain.schedule_kind import of_its_kind
 from smsapp.domain.segment import Match
 from smsapp.domain.writing import Form
 from smsapp.labels import campaigns as words
@@ -171,7 +172,7 @@ class CampaignForm(TagFields, PageForm):
     def schedule(self) -> Schedule:
         """Return the schedule that was typed; fields of another kind of schedule are ignored."""
         kind_value = self.cycle.data if self.kind.data == RECUR else self.kind.data
-        return Schedule(
+        typed = Schedule(
             kind=Kind(kind_value) if kind_value in set(Kind) else Kind.NOW,
             zone=self.zone.data or "UTC",
             time=_seconds(self.time.data),
@@ -185,7 +186,8 @@ class CampaignForm(TagFields, PageForm):
             rest=Rest(self.rest.data) if self.rest.data in set(Rest) else Rest.IGNORED,
             days_off=DaysOff(self.days_off.data) if self.days_off.data in set(DaysOff) else DaysOff.HOLIDAYS,
             skipped=tuple(self.skipped.data or ()),
-        ).of_its_kind()
+        )
+        return of_its_kind(typed)
 
 
 PROBLEM_FIELDS = {
