@@ -15,6 +15,7 @@ from config import HERE, Config
 from smsapp import api, cli, web
 from smsapp.api import document, door
 from smsapp.cli.output import command_locale
+from smsapp.mcp import command as mcp
 from smsapp.services.channels import registry
 from smsapp.services.platform import logs
 from smsapp.store import deadline, queue
@@ -101,6 +102,7 @@ def create_app(config: Config | None = None) -> Flask:
         module = importlib.import_module(f"smsapp.cli.{module_info.name}")
         if hasattr(module, "command"):
             app.cli.add_command(module.command)
+    app.cli.add_command(mcp.command)
     return app
 
 

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from smsapp import labels
 from smsapp.api import door
 from smsapp.api.door import SizedQuery, operation
-from smsapp.api.drafts import DraftSchema, EditSchema, draft
-from smsapp.api.fitting import Whole
 from smsapp.api.problems import ErrorSchema
 from smsapp.domain.api_key import Scope
 from smsapp.domain.campaign import Status
-from smsapp.domain.errors import Conflict, Problem, Refusal
+from smsapp.domain.errors import Conflict, Refusal
 from smsapp.services.campaigns import campaign_list, campaign_review, campaigns, drafts, rehearsals, reviewed
 from smsapp.services.campaigns.campaign_list import Wanted
-from smsapp.services.campaigns.rehearsals import RehearsalView
 from smsapp.services.platform import clock
+from smsapp.shapes import campaigns as shapes
+from smsapp.shapes.drafts import DraftSchema, EditSchema, draft
+from smsapp.shapes.fitting import Whole
 
 if TYPE_CHECKING:
     from smsapp.store.campaigns.campaigns import Campaign
 
 TAG = "campaigns"
-NO_REHEARSAL = RehearsalView(False, False, True, 0, 0, None, None)
 
 
 class CampaignSchema(ma.Schema):
@@ -43,6 +41,12 @@ class CampaignSchema(ma.Schema):
     schedule = fields.Dict(required=True)
     consented_only = fields.Boolean(required=True)
     seeds = fields.Boolean(required=True)
+    provenance = fields.Dict(
+        keys=fields.String(),
+        values=fields.Dict(),
+        required=True,
+        metadata={"description": "Part of the draft -> the key, door and moment by which a program set it last."},
+    )
     next_due_at = fields.AwareDateTime(required=True, allow_none=True)
     failure = fields.String(required=True, metadata={"description": "Why the last run failed; else empty."})
     created_at = fields.AwareDateTime(required=True)
@@ -106,13 +110,12 @@ class CampaignGoneSchema(ma.Schema):
 
 def show_campaign(campaign_id: int) -> dict[str, Any]:
     """Show a campaign."""
-    return shown(campaigns.get(campaign_id))
+    return shapes.campaign(campaigns.get(campaign_id), door.sight())
 
 
 def show_rehearsal(campaign_id: int) -> dict[str, Any]:
     """Show how the rehearsal of a campaign stands."""
-    view = rehearsals.view(campaign_id)
-    return _rehearsal(view or NO_REHEARSAL)
+    return shapes.rehearsal(rehearsals.view(campaign_id))
 
 
 @operation("GET", "/campaigns", Scope.READ, TAG, query=CampaignQuery, answer=CampaignPageSchema)
@@ -121,11 +124,14 @@ def list_campaigns(query: Mapping[str, Any]) -> dict[str, Any]:
     wanted = Wanted(status=query.get("status"), keyword=query.get("search", ""), channel_id=query.get("channel_id"))
     after, limit = door.cursor_id(query, door.HIGHEST) or 0, query["limit"]
     listing = campaign_list.listing(wanted, clock.now(), after=after, limit=limit)
-    return {"items": [shown(line.campaign) for line in listing.lines], "next": door.cursor(listing.older)}
+    return {
+        "items": [shapes.campaign(line.campaign, door.sight()) for line in listing.lines],
+        "next": door.cursor(listing.older),
+    }
 
 
 @operation(
-    "POST", "/campaigns", Scope.WRITE, TAG, body=DraftSchema, answer=CampaignSchema, status=201, again=show_campaign
+    "POST", "/campaigns", Scope.DRAFT, TAG, body=DraftSchema, answer=CampaignSchema, status=201, again=show_campaign
 )
 def create_campaign(body: Mapping[str, Any]) -> dict[str, Any]:
     """Create a draft, complete or not."""
@@ -138,7 +144,7 @@ operation("GET", "/campaigns/<int:campaign_id>", Scope.READ, TAG, answer=Campaig
 
 
 @operation(
-    "PUT", "/campaigns/<int:campaign_id>", Scope.WRITE, TAG, body=EditSchema, answer=CampaignSchema, errors=(409,)
+    "PUT", "/campaigns/<int:campaign_id>", Scope.DRAFT, TAG, body=EditSchema, answer=CampaignSchema, errors=(409,)
 )
 def edit_campaign(campaign_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
     """Replace the fields of a draft; refused if somebody else has saved another version meanwhile."""
@@ -161,31 +167,14 @@ def delete_campaign(campaign_id: int) -> dict[str, Any]:
 def estimate_campaign(campaign_id: int) -> dict[str, Any]:
     """Show what a campaign would do: people, parts, cost, time, what is missing, and the digest to confirm."""
     review = campaign_review.review(campaign_id, 0, clock.now())
-    counts, cost, forecast, letter = review.counts, review.cost, review.forecast, review.preview.letter
-    return {
-        "digest": reviewed.digest(review.campaign),
-        "version": review.campaign.version,
-        "ready": review.ready and review.campaign.status == Status.DRAFT,
-        "target": counts.target if counts else 0,
-        "effective": counts.effective if counts else 0,
-        "planned": counts.planned if counts else 0,
-        "excluded": {reason.value: n for reason, n in review.left_out},
-        "parts": cost.parts if cost else None,
-        "amount": str(cost.amount) if cost and cost.amount is not None else None,
-        "currency": cost.currency if cost else "",
-        "begins_at": forecast.begins if forecast else None,
-        "ends_at": forecast.ends if forecast else None,
-        "text": door.text(letter.text) if letter else "",
-        "problems": _told(review.problems),
-        "warnings": _told(review.warnings),
-    }
+    return {"digest": reviewed.digest(review.campaign)} | shapes.estimate(review, door.sight())
 
 
 operation("GET", "/campaigns/<int:campaign_id>/rehearsal", Scope.READ, TAG, answer=RehearsalSchema)(show_rehearsal)
 
 
 @operation(
-    "POST", "/campaigns/<int:campaign_id>/rehearsal", Scope.WRITE, TAG, answer=RehearsalSchema, status=202,
+    "POST", "/campaigns/<int:campaign_id>/rehearsal", Scope.DRAFT, TAG, answer=RehearsalSchema, status=202,
     again=show_rehearsal,
 )  # fmt: skip
 def rehearse_campaign(campaign_id: int) -> dict[str, Any]:
@@ -193,7 +182,7 @@ def rehearse_campaign(campaign_id: int) -> dict[str, Any]:
     view, now = rehearsals.begin(campaign_id, door.actor(), clock.now(), anew=True), clock.now()
     if view is None:
         raise Refusal(*drafts.problems(drafts.draft_of(campaigns.get(campaign_id)), now))
-    return _rehearsal(view)
+    return shapes.rehearsal(view)
 
 
 @operation(
@@ -212,47 +201,3 @@ def reachable(campaign_id: int) -> Campaign:
     campaign = campaigns.get(campaign_id)
     door.refuse_real_channels(campaign.channel_id, campaign.second_channel_id)
     return campaign
-
-
-def shown(row: Campaign) -> dict[str, Any]:
-    current = drafts.draft_of(row)
-    return {
-        "id": row.id,
-        "name": row.name,
-        "status": row.status,
-        "version": row.version,
-        "audience": current.audience.as_json(),
-        "channel_id": row.channel_id,
-        "template_id": row.template_id,
-        "second_channel_id": row.second_channel_id,
-        "second_template_id": row.second_template_id,
-        "mapping": door.masked(dict(current.mapping)),
-        "schedule": current.schedule.as_json(),
-        "consented_only": row.consented_only,
-        "seeds": row.seeds,
-        "next_due_at": row.next_due_at,
-        "failure": row.failure,
-        "created_at": row.created_at,
-        "confirmed_at": row.confirmed_at,
-    }
-
-
-def _told(problems: Sequence[Problem]) -> list[dict[str, str]]:
-    return [{"code": one.code, "detail": labels.sentence(one), "field": one.place} for one in problems]
-
-
-def _rehearsal(view: RehearsalView) -> dict[str, Any]:
-    result = view.result
-    return {
-        "made": result is not None,
-        "running": view.running,
-        "failed": view.failed,
-        "stale": view.stale,
-        "done": view.done,
-        "whole": view.whole,
-        "planned": result.planned if result else None,
-        "excluded": {str(reason): n for reason, n in result.left_out.items()} if result else {},
-        "parts": {str(parts): n for parts, n in result.spread.items()} if result else {},
-        "longest": result.longest if result else None,
-        "ends_at": result.ends if result else None,
-    }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
@@ -18,9 +18,7 @@ from smsapp.labels import contacts as words
 from smsapp.services.contacts import contact_upserts, contacts, segments
 from smsapp.services.contacts.contact_upserts import MOST_AT_ONCE, Merged
 from smsapp.services.platform import clock
-
-if TYPE_CHECKING:
-    from smsapp.store.contacts.contacts import Contact
+from smsapp.shapes import people
 
 TAG = "contacts"
 
@@ -107,14 +105,14 @@ def search_contacts(body: Mapping[str, Any]) -> dict[str, Any]:
 def show_contact(contact_id: int) -> dict[str, Any]:
     """Show a contact."""
     row = contacts.contact(contact_id)
-    return _shown(row, contacts.opted_out([row]), segments.phone_properties())
+    return people.contact(row, contacts.opted_out([row]), segments.phone_properties(), door.sight())
 
 
 @operation("PUT", "/contacts/<long:contact_id>", Scope.WRITE, TAG, body=PropertiesSchema, answer=ChangedSchema)
 def change_contact(contact_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
     """Change the values that are named; the others stay."""
-    people = [(contacts.contact(contact_id).xwho, body["properties"])]
-    merged = contact_upserts.merge(people, door.holder().key_id, door.actor(), clock.now())
+    values = [(contacts.contact(contact_id).xwho, body["properties"])]
+    merged = contact_upserts.merge(values, door.holder().key_id, door.actor(), clock.now())
     if merged.refused:
         raise Refused(409, "contacts_refused", reason=merged.refused[0][1])
     lost = [line | {"field": line["field"].partition(".")[2]} for line in _lost(merged)]
@@ -124,8 +122,8 @@ def change_contact(contact_id: int, body: Mapping[str, Any]) -> dict[str, Any]:
 @operation("POST", "/contacts", Scope.WRITE, TAG, body=BulkSchema, answer=BulkResultSchema)
 def upsert_contacts(body: Mapping[str, Any]) -> dict[str, Any]:
     """Add and change up to 1,000 contacts in one transaction; unfit ones are named and do not keep the others out."""
-    people = [(line["user_id"], line["properties"]) for line in body["contacts"]]
-    merged = contact_upserts.merge(people, door.holder().key_id, door.actor(), clock.now())
+    values = [(line["user_id"], line["properties"]) for line in body["contacts"]]
+    merged = contact_upserts.merge(values, door.holder().key_id, door.actor(), clock.now())
     refused = [
         {"code": reason.value, "detail": labels.label(reason), "field": f"contacts.{place}"}
         for place, reason in merged.refused
@@ -145,7 +143,8 @@ def delete_contact(contact_id: int) -> dict[str, Any]:
 def _listed(search: str, before: int | None) -> dict[str, Any]:
     page = contacts.listed(search, before, sees_full_numbers=door.holder().sees_numbers)
     refusing, phones = contacts.opted_out(page.rows), segments.phone_properties()
-    return {"items": [_shown(row, refusing, phones) for row in page.rows], "next": door.cursor(page.next)}
+    items = [people.contact(row, refusing, phones, door.sight()) for row in page.rows]
+    return {"items": items, "next": door.cursor(page.next)}
 
 
 def _lost(merged: Merged) -> list[dict[str, str]]:
@@ -157,18 +156,3 @@ def _lost(merged: Merged) -> list[dict[str, str]]:
         }
         for place, loss in merged.losses
     ]
-
-
-def _shown(row: Contact, refusing: set[str], phones: Set[str]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "user_id": door.text(row.xwho),
-        "properties": {
-            name: door.written_number(value) if name in phones else door.masked(value)
-            for name, value in row.properties.items()
-        },
-        "numbers": {name: door.number(number) for name, number in row.phones.items()},
-        "opted_out": any(number in refusing for number in row.phones.values()),
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -17,11 +16,10 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from smsapp.api import problems
-from smsapp.api.fitting import Whole
 from smsapp.api.problems import ProblemSchema, Refused
-from smsapp.domain.api_key import SIMULATOR, Scope
+from smsapp.domain.api_key import Scope, covers
 from smsapp.domain.errors import Conflict
-from smsapp.domain.phone import mask, mask_all, mask_inside, normalise
+from smsapp.domain.provenance import Door
 from smsapp.domain.version import VERSION
 from smsapp.services.channels import accounts
 from smsapp.services.contacts import number_searches
@@ -29,6 +27,8 @@ from smsapp.services.platform import api_keys, api_rates, api_requests, clock
 from smsapp.services.platform.api_keys import KeyHolder
 from smsapp.services.platform.api_requests import Claim, Earlier
 from smsapp.services.platform.audit_log import Actor
+from smsapp.shapes.fitting import Whole, storable
+from smsapp.shapes.sight import Sight
 
 View = TypeVar("View", bound=Callable[..., Any])
 Made = type[ma.Schema] | ma.Schema
@@ -38,7 +38,6 @@ NAME = "api"
 SCHEME = "key"
 HIGHEST, HIGHEST_LONG = 2**31 - 1, 2**63 - 1
 """What the two kinds of id columns hold."""
-UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 EVERYWHERE = (401, 403, 422, 429, 503)
 """Statuses that every operation may answer with."""
 DESCRIPTION = (
@@ -58,7 +57,7 @@ class StrictParser(FlaskParser):
         if not req.is_json:
             raise UnsupportedMediaType
         try:
-            return _storable(super().load_json(req, schema))
+            return storable(super().load_json(req, schema))
         except (ValueError, RecursionError) as error:  # an endless figure, or lists within lists within lists
             raise BadRequest from error
 
@@ -85,15 +84,6 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         self.DEFAULT_RESPONSE_CONTENT_TYPE = problems.MIMETYPE
         super()._register_responses()
         self.DEFAULT_RESPONSE_CONTENT_TYPE = usual
-
-
-def _storable(value: Any) -> Any:
-    """Return JSON with marks in the place of what no database stores in a text: U+0000 and halves of pairs."""
-    if isinstance(value, str):
-        return value if value.isascii() and "\0" not in value else UNSTORABLE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    return {_storable(name): _storable(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 class IdempotencySchema(ma.Schema):
@@ -264,7 +254,7 @@ def _admit() -> None:
         wait = {"Retry-After": str(rate.seconds)}
         raise Refused(429, "too_many_requests", wait, limit=rate.limit, seconds=rate.seconds)
     scope: Scope = getattr(current_app.view_functions[request.endpoint or ""], "scope")  # noqa: B009
-    if scope not in key.scopes:
+    if not covers(key.scopes, scope):
         raise Refused(403, "scope_missing", scope=scope.value)
 
 
@@ -292,26 +282,38 @@ def holder() -> KeyHolder:
 
 def actor() -> Actor:
     """Return who acts, for services and the audit log."""
-    return holder().actor((request.remote_addr or "")[:45], g.get("api_claim"))
+    return holder().actor(Door.API, (request.remote_addr or "")[:45], g.get("api_claim"))
+
+
+def sight() -> Sight:
+    """Return how much of numbers this key may see."""
+    return Sight(holder().sees_numbers)
 
 
 def number(phone: str) -> str:
     """Return a number as this key may see it."""
-    return phone if holder().sees_numbers else mask(phone)
+    return sight().number(phone)
 
 
 def written_number(value: Any) -> Any:
     """Return the value of a property of numbers, however it is written, as this key may see it."""
-    phone = "" if holder().sees_numbers else normalise(value)
-    return mask(phone) if phone else masked(value)
+    return sight().written_number(value)
+
+
+def masked(value: Any) -> Any:
+    """Return JSON as this key may see it: numbers in its texts and figures are masked for most."""
+    return sight().masked(value)
+
+
+def text(words: str) -> str:
+    """Return a text from outside as this key may see it: numbers in it are masked for most."""
+    return sight().text(words)
 
 
 def refuse_real_channels(*channel_ids: int | None) -> None:
-    """Raise Refused if this is a test key and one of the channels is not a simulator."""
+    """Raise RealChannelRefused if this is a test key and one of the channels is not a simulator."""
     if holder().is_test:
-        kinds = {row.id: row.kind for row in accounts.everything()}
-        if any(kinds.get(id_, SIMULATOR) != SIMULATOR for id_ in channel_ids if id_ is not None):
-            raise Refused(403, "test_key")
+        accounts.refuse_real(channel_ids)
 
 
 def cursor_id(query: Mapping[str, Any], highest: int = HIGHEST_LONG) -> int | None:
@@ -323,16 +325,6 @@ def cursor_id(query: Mapping[str, Any], highest: int = HIGHEST_LONG) -> int | No
 def cursor(position: object) -> str | None:
     """Return the cursor of the next page; None after the last one."""
     return str(position) if position else None
-
-
-def masked(value: Any) -> Any:
-    """Return JSON as this key may see it: numbers in its texts and figures are masked for most."""
-    return value if holder().sees_numbers else mask_all(value)
-
-
-def text(words: str) -> str:
-    """Return a text from outside as this key may see it: numbers in it are masked for most."""
-    return words if holder().sees_numbers else mask_inside(words)
 
 
 def note_search(words: str) -> None:

@@ -10,7 +10,6 @@ from marshmallow import fields, validate
 
 from smsapp.api import door
 from smsapp.api.door import HIGHEST, operation
-from smsapp.api.drafts import MOST_TEXT
 from smsapp.domain.api_key import Scope
 from smsapp.domain.contact import MAX_ID
 from smsapp.domain.recipients import GROUPS, Recipient
@@ -18,6 +17,7 @@ from smsapp.services.campaigns import single_messages
 from smsapp.services.platform import clock
 from smsapp.services.reports import recipient_list
 from smsapp.services.templates import sms_templates
+from smsapp.shapes.drafts import MOST_TEXT
 
 TAG = "messages"
 

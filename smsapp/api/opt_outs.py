@@ -10,17 +10,17 @@ from marshmallow import fields, validate
 
 from smsapp.api import door
 from smsapp.api.door import SizedQuery, operation
-from smsapp.api.fitting import JsonBoolean
-from smsapp.domain import scope as scopes
 from smsapp.domain.api_key import Scope
 from smsapp.domain.scope import Coverage
 from smsapp.domain.scope import Scope as Refused
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import clock
 from smsapp.services.receipts import replies
+from smsapp.shapes import people
+from smsapp.shapes.fitting import JsonBoolean
 
 if TYPE_CHECKING:
-    from smsapp.store.contacts.replies import OptOut
+    pass
 
 TAG = "opt-outs"
 
@@ -119,7 +119,7 @@ def add_opt_out(body: Mapping[str, Any]) -> dict[str, Any]:
     """Put a number on the list. Refused again, it stays as it is."""
     refused = Coverage(body["scope"], tuple(body.get("signatures", ())))
     is_new = opt_outs.add(body["phone"], body["note"], door.actor(), clock.now(), refused)
-    return _shown(opt_outs.find(body["phone"])) | {"added": is_new}
+    return people.opt_out(opt_outs.find(body["phone"]), door.sight()) | {"added": is_new}
 
 
 @operation("POST", "/opt-outs/<long:opt_out_id>/remove", Scope.WRITE, TAG, body=ReasonSchema, answer=RemovedSchema)
@@ -146,7 +146,7 @@ def _listed(digits: str, page: Mapping[str, Any]) -> dict[str, Any]:
     limit, sees = page["limit"], door.holder().sees_numbers
     rows = opt_outs.find_page(digits=digits, before=door.cursor_id(page), limit=limit + 1, sees_full_numbers=sees)
     following = rows[limit - 1].id if len(rows) > limit else None
-    return {"items": [_shown(row) for row in rows[:limit]], "next": door.cursor(following)}
+    return {"items": [people.opt_out(row, door.sight()) for row in rows[:limit]], "next": door.cursor(following)}
 
 
 def _replies(words: str, page: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,28 +158,5 @@ def _replies(words: str, page: Mapping[str, Any]) -> dict[str, Any]:
         limit=limit + 1,
         sees_full_numbers=door.holder().sees_numbers,
     )
-    items = [
-        {
-            "id": row.id,
-            "phone": door.number(row.phone),
-            "text": door.text(row.text),
-            "opt_out": row.opt_out,
-            "campaign_id": row.campaign_id,
-            "channel_id": row.channel_id,
-            "received_at": row.received_at,
-        }
-        for row in rows[:limit]
-    ]
+    items = [people.reply(row, door.sight()) for row in rows[:limit]]
     return {"items": items, "next": door.cursor(rows[limit - 1].id if len(rows) > limit else None)}
-
-
-def _shown(row: OptOut) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "phone": door.number(row.phone),
-        "scope": row.scope,
-        "signatures": list(scopes.from_text(row.signatures)),
-        "source": row.source,
-        "note": door.text(row.note),
-        "at": row.at,
-    }

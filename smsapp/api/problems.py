@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -17,14 +17,12 @@ from werkzeug.exceptions import HTTPException
 
 from smsapp import labels
 from smsapp.domain import log_context
-from smsapp.domain.errors import NotFound, OutOfTime, Problem, Refusal
-from smsapp.domain.rights import Forbidden
+from smsapp.domain.errors import OutOfTime, Problem, Refusal
 from smsapp.labels.api import problem_document
+from smsapp.shapes.problems import places, refused, status_of
 
 MIMETYPE = "application/problem+json"
 RETRY_SECONDS = 30
-STATUSES: Sequence[tuple[type[Refusal], int]] = ((NotFound, 404), (Forbidden, 403))
-"""Kind of refusal -> status; every other one is 409: the request fits its description, but not what there is."""
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +63,8 @@ def answer(status: int, code: str, detail: str, errors: Sequence[Mapping[str, An
 
 def of_refusal(refusal: Refusal) -> Response:
     """Return what services refuse: each problem with its sentence and its place."""
-    if isinstance(refusal, Refused):
-        status = refusal.status
-    else:
-        status = next((number for kind, number in STATUSES if isinstance(refusal, kind)), 409)
-    errors = [
-        {"code": problem.code, "detail": labels.sentence(problem), "field": problem.place}
-        for problem in refusal.problems
-        if not problem.warning
-    ]
+    status = refusal.status if isinstance(refusal, Refused) else status_of(refusal)
+    errors = refused(refusal)
     code = errors[0]["code"] if errors else "refused"
     response = answer(status, code, " ".join(error["detail"] for error in errors), errors)
     response.headers.update(refusal.headers if isinstance(refusal, Refused) else {})
@@ -88,26 +79,13 @@ def of_http(error: HTTPException) -> Response | HTTPException:
     messages = (getattr(error, "data", None) or {}).get("messages")
     if messages:
         detail = labels.sentence(Problem("request_invalid"))
-        response = answer(status, "request_invalid", detail, list(_places(messages)))
+        response = answer(status, "request_invalid", detail, list(places(messages)))
     else:
         response = answer(status, HTTPStatus(status).name.lower(), "")
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = value
     return response
-
-
-def _places(messages: Any, place: str = "") -> Iterator[dict[str, str]]:
-    """Yield what marshmallow says, place by place: {"json": {"name": ["Missing."]}} is about the field "name"."""
-    if isinstance(messages, Mapping):
-        for name, inner in messages.items():
-            part = "" if not place and name in {"json", "query", "headers", "_schema"} else str(name)
-            yield from _places(inner, f"{place}.{part}".strip("."))
-    elif isinstance(messages, list):
-        for message in messages:
-            yield from _places(message, place)
-    else:
-        yield {"code": "request_invalid", "detail": str(messages), "field": place}
 
 
 def _too_slow(_error: OutOfTime) -> Response:

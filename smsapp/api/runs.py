@@ -11,18 +11,17 @@ from marshmallow import fields, validate
 from smsapp.api import door
 from smsapp.api.campaigns import CampaignSchema, reachable, show_campaign
 from smsapp.api.door import operation
-from smsapp.api.fitting import Whole
 from smsapp.domain.api_key import Scope
 from smsapp.domain.campaign import ExclusionReason
-from smsapp.domain.funnel import Funnel
-from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
 from smsapp.services.campaigns import campaigns
 from smsapp.services.platform import clock
 from smsapp.services.reports import recipient_list, reports
-from smsapp.services.reports.reports import RunLine
 from smsapp.services.sending import actions
+from smsapp.shapes import people
+from smsapp.shapes import runs as shapes
+from smsapp.shapes.fitting import Whole
 
 TAG = "numbers"
 STATES = [name for name, one in GROUPS.items() if one.states and not one.left]
@@ -111,19 +110,19 @@ class ExclusionQuery(OfRunQuery):
 @operation("GET", "/campaigns/<int:campaign_id>/funnel", Scope.READ, TAG, answer=FunnelSchema)
 def show_funnel(campaign_id: int) -> dict[str, Any]:
     """Show the numbers of a campaign over all its runs."""
-    return _funnel(reports.report(campaign_id, None, clock.now()).funnel)
+    return shapes.funnel(reports.report(campaign_id, None, clock.now()).funnel)
 
 
 @operation("GET", "/campaigns/<int:campaign_id>/runs", Scope.READ, TAG, answer=RunListSchema)
 def list_runs(campaign_id: int) -> dict[str, Any]:
     """List the runs of a campaign, newest first."""
-    return {"items": [_run(line) for line in reports.report(campaign_id, None, clock.now()).runs]}
+    return {"items": [shapes.run(line) for line in reports.report(campaign_id, None, clock.now()).runs]}
 
 
 @operation("GET", "/campaigns/<int:campaign_id>/runs/<long:run_id>", Scope.READ, TAG, answer=RunSchema)
 def show_run(campaign_id: int, run_id: int) -> dict[str, Any]:
     """Show one run."""
-    return _run(reports.report(campaign_id, run_id, clock.now()).runs[0])
+    return shapes.run(reports.report(campaign_id, run_id, clock.now()).runs[0])
 
 
 @operation(
@@ -134,7 +133,7 @@ def list_messages(campaign_id: int, query: Mapping[str, Any]) -> dict[str, Any]:
     reason = query.get("reason")
     wanted = group(query["state"], reason.value if reason else "")
     page = _people(campaign_id, query, wanted)
-    return {"items": [_message(one) for one in page[0]], "next": page[1]}
+    return {"items": [people.message(one, door.sight()) for one in page[0]], "next": page[1]}
 
 
 @operation(
@@ -144,10 +143,7 @@ def list_exclusions(campaign_id: int, query: Mapping[str, Any]) -> dict[str, Any
     """List the targeted people who got no message, each with one reason."""
     reason = query.get("reason")
     rows, following = _people(campaign_id, query, group("left_out", reason.value if reason else ""))
-    items = [
-        {"run_id": one.run_id, "user_id": door.text(one.xwho), "phone": door.number(one.phone), "reason": one.left}
-        for one in rows
-    ]
+    items = [people.exclusion(one, door.sight()) for one in rows]
     return {"items": items, "next": following}
 
 
@@ -200,37 +196,3 @@ def _people(campaign_id: int, query: Mapping[str, Any], wanted: Group | None) ->
     anybody = recipient_list.parse_phone_query("")
     page = recipient_list.page(campaign_id, query.get("run_id"), wanted or GROUPS["planned"], anybody, place)
     return list(page.rows), door.cursor(page.next)
-
-
-def _run(line: RunLine) -> dict[str, Any]:
-    run = line.run
-    names = ("id", "slot", "state", "hold_reason", "verdict", "repeats", "started_at", "finished_at")
-    return {name: getattr(run, name) for name in names} | {"funnel": _funnel(line.funnel)}
-
-
-def _funnel(funnel: Funnel) -> dict[str, Any]:
-    return {
-        "target": funnel.target,
-        "effective": funnel.effective,
-        "planned": funnel.planned,
-        "accepted": funnel.accepted,
-        "delivered": funnel.delivered,
-        "parts": funnel.parts,
-        "excluded": {str(reason): n for reason, n in funnel.excluded.items() if n},
-        "messages": {state.name.lower(): funnel.count(state) for state in Status if funnel.count(state)},
-    }
-
-
-def _message(recipient: Recipient) -> dict[str, Any]:
-    return {
-        "run_id": recipient.run_id,
-        "position": recipient.position,
-        "user_id": door.text(recipient.xwho),
-        "phone": door.number(recipient.phone),
-        "state": recipient.state.name.lower() if recipient.state is not None else "",
-        "reason": recipient.reason,
-        "code": door.text(recipient.code),
-        "parts": recipient.parts,
-        "answered_at": recipient.answered,
-        "receipt_at": recipient.heard,
-    }

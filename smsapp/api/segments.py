@@ -16,9 +16,10 @@ from smsapp.domain.segment import Group, Kind
 from smsapp.domain.segment_reader import from_json
 from smsapp.services.contacts import hidden_numbers, segments, uploaded_lists
 from smsapp.services.platform import clock
+from smsapp.shapes import setup
 
 if TYPE_CHECKING:
-    from smsapp.store.contacts.segments import Segment
+    pass
 
 TAG = "segments"
 MOST_IDS = 20_000
@@ -96,12 +97,12 @@ class GoneSchema(ma.Schema):
 
 def show_segment(segment_id: int) -> dict[str, Any]:
     """Show a segment."""
-    return _shown(segments.get(segment_id))
+    return setup.segment(segments.get(segment_id), door.sight())
 
 
 def show_list(segment_id: int) -> dict[str, Any]:
     row = segments.get(segment_id)
-    return _shown(row) | {"unmatched": row.rule.get("source", {}).get("unmatched", 0)}
+    return setup.segment(row, door.sight()) | {"unmatched": row.rule.get("source", {}).get("unmatched", 0)}
 
 
 @operation("GET", "/segments", Scope.READ, TAG, query=SegmentQuery, answer=SegmentPageSchema)
@@ -111,7 +112,10 @@ def list_segments(query: Mapping[str, Any]) -> dict[str, Any]:
     rows = [line.segment for line in segments.listing(query.get("search", ""))]
     rows = [row for row in rows if before is None or row.id < before]
     page, rest = rows[: query["limit"]], rows[query["limit"] :]
-    return {"items": [_shown(row) for row in page], "next": door.cursor(page[-1].id if rest else None)}
+    return {
+        "items": [setup.segment(row, door.sight()) for row in page],
+        "next": door.cursor(page[-1].id if rest else None),
+    }
 
 
 @operation(
@@ -120,7 +124,8 @@ def list_segments(query: Mapping[str, Any]) -> dict[str, Any]:
 def create_segment(body: Mapping[str, Any]) -> dict[str, Any]:
     """Create a segment from a rule."""
     rule = _readable(body["rule"])
-    return _shown(segments.create(body["name"], Kind(body["kind"]), rule, by=door.actor(), now=clock.now()))
+    row = segments.create(body["name"], Kind(body["kind"]), rule, by=door.actor(), now=clock.now())
+    return setup.segment(row, door.sight())
 
 
 @operation(
@@ -146,7 +151,7 @@ def delete_segment(segment_id: int) -> dict[str, Any]:
 @operation("POST", "/segments/<int:segment_id>/recompute", Scope.WRITE, TAG, answer=SegmentSchema, again=show_segment)
 def recompute_segment(segment_id: int) -> dict[str, Any]:
     """Compute a static segment's members anew; count a dynamic one's."""
-    return _shown(segments.recompute(segment_id, by=door.actor(), now=clock.now()))
+    return setup.segment(segments.recompute(segment_id, by=door.actor(), now=clock.now()), door.sight())
 
 
 @operation("GET", "/segments/<int:segment_id>/count", Scope.READ, TAG, answer=CountSchema)
@@ -165,19 +170,7 @@ def count_rule(body: Mapping[str, Any]) -> dict[str, Any]:
 def reach_segment(segment_id: int) -> dict[str, Any]:
     """Count the members whom the active channels would reach, and why not the others."""
     reaches = segments.reach(segments.members(segments.get(segment_id), clock.now()))
-    return {
-        "items": [
-            {
-                "channels": list(reach.channels),
-                "phone_property": reach.phone_property,
-                "target": reach.counts.target,
-                "effective": reach.counts.effective,
-                "planned": reach.counts.planned,
-                "excluded": {str(reason): n for reason, n in reach.counts.left_out.items() if n},
-            }
-            for reach in reaches
-        ]
-    }
+    return {"items": [setup.reach(reach) for reach in reaches]}
 
 
 def _readable(raw: Mapping[str, Any]) -> Group:
@@ -186,15 +179,3 @@ def _readable(raw: Mapping[str, Any]) -> Group:
     segments.refuse_unfit(rule)  # another type than the property's would compare it all the same
     hidden_numbers.refuse_hidden(rule, sees_full_numbers=door.holder().sees_numbers)
     return rule
-
-
-def _shown(row: Segment) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "name": row.name,
-        "kind": row.kind,
-        "rule": {} if "source" in row.rule else door.masked(row.rule),
-        "size": row.size,
-        "computed_at": row.computed_at,
-        "created_at": row.created_at,
-    }

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from smsapp import labels
 from smsapp.api import door
 from smsapp.api.door import SizedQuery, operation
-from smsapp.api.fitting import JsonBoolean
 from smsapp.api.problems import ErrorSchema
 from smsapp.domain.api_key import Scope
-from smsapp.domain.errors import Problem
-from smsapp.domain.sms_template import Audit, Purpose, variables
+from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.services.templates import sms_templates, template_imports, template_sync
+from smsapp.shapes import setup
+from smsapp.shapes.fitting import JsonBoolean
+from smsapp.shapes.problems import problems
 
 if TYPE_CHECKING:
-    from smsapp.store.sms_templates import SmsTemplate
+    pass
 
 TAG = "templates"
 MOST_AT_ONCE = 1000
@@ -98,13 +98,13 @@ def list_templates(query: Mapping[str, Any]) -> dict[str, Any]:
     filters = (query.get("channel_id"), query.get("status"), query.get("search", ""))
     rows = sms_templates.find_page(*filters, before=before, limit=limit + 1)
     following = rows[limit - 1].id if len(rows) > limit else None
-    return {"items": [_shown(row) for row in rows[:limit]], "next": door.cursor(following)}
+    return {"items": [setup.template(row) for row in rows[:limit]], "next": door.cursor(following)}
 
 
 @operation("GET", "/templates/<int:template_id>", Scope.READ, TAG, answer=TemplateSchema)
 def show_template(template_id: int) -> dict[str, Any]:
     """Show a template."""
-    return _shown(sms_templates.get(template_id))
+    return setup.template(sms_templates.get(template_id))
 
 
 @operation("POST", "/templates/import", Scope.WRITE, TAG, body=TemplateImportSchema, answer=TemplateImportResultSchema)
@@ -118,7 +118,7 @@ def import_templates(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "counts": {fate.value: n for fate, n in result.counts.items()},
         "templates": [
-            {"code": row.code, "fate": row.fate.value, "problems": _problems(row.problems)} for row in result.rows
+            {"code": row.code, "fate": row.fate.value, "problems": problems(row.problems)} for row in result.rows
         ],
     }
 
@@ -134,24 +134,4 @@ def sync_templates(body: Mapping[str, Any]) -> dict[str, Any]:
         "detail": "" if result.ok else result.trial.text,
         "counts": {fate.value: n for fate, n in result.counts.items()},
         "held_runs": result.held,
-    }
-
-
-def _problems(problems: Sequence[Problem]) -> list[dict[str, str]]:
-    return [{"code": one.code, "detail": labels.sentence(one), "field": one.place} for one in problems]
-
-
-def _shown(row: SmsTemplate) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "channel_id": row.channel_id,
-        "code": row.code,
-        "name": row.name,
-        "text": row.text,
-        "signature": row.signature,
-        "purpose": row.purpose,
-        "status": row.audit,
-        "reason": row.audit_reason,
-        "variables": list(variables(row.text)),
-        "usable": row.is_approved and not row.lacks_purpose,
     }

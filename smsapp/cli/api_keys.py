@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import click
-from flask.cli import AppGroup
 
-from smsapp import labels
-from smsapp.cli.output import echo, failure
+from smsapp.cli.output import CommandGroup, Shown, echo
 from smsapp.domain.api_key import PER_MINUTE, Scope
-from smsapp.domain.errors import Refusal
 from smsapp.services.platform import api_keys, clock
 from smsapp.services.platform.audit_log import Actor
 
-command = AppGroup("api-keys", help="Keys with which programs call the HTTP API under /api/v1.")
+command = CommandGroup("api-keys", help="Keys with which programs call the HTTP API under /api/v1.")
 ACTOR = Actor("flask api-keys")
 
 
-@command.command("create")
+@command.command("create", shows=True)
 @click.argument("name")
 @click.option(
     "--scope",
@@ -24,7 +21,7 @@ ACTOR = Actor("flask api-keys")
     multiple=True,
     required=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What it may do; repeat it. Only with confirm do texts leave.",
+    help="What it may do; repeat it. draft: drafts and nothing else. Only with confirm do texts leave.",
 )
 @click.option("--days", type=int, help="Days until it expires. Without: until it is revoked.")
 @click.option("--test", "is_test", is_flag=True, help="It reaches channels of the simulator only.")
@@ -32,30 +29,33 @@ ACTOR = Actor("flask api-keys")
 @click.option("--per-minute", type=int, default=PER_MINUTE, show_default=True, help="Requests a minute.")
 def create(
     name: str, scopes: tuple[str, ...], days: int | None, is_test: bool, sees_numbers: bool, per_minute: int
-) -> None:
+) -> Shown:
     """Make an API key and print it, this once.
 
     Example: flask api-keys create "Shop" --scope read --scope write --days 365
     """
     chosen = [Scope(scope) for scope in scopes]
     options = {"is_test": is_test, "sees_numbers": sees_numbers}
-    try:
-        new = api_keys.create(name, chosen, ACTOR, clock.now(), days=days, per_minute=per_minute, **options)
-    except Refusal as refusal:
-        raise failure(labels.sentence(refusal.problems[0])) from None
-    echo(new.text)
+    new = api_keys.create(name, chosen, ACTOR, clock.now(), days=days, per_minute=per_minute, **options)
+    return Shown({"id": new.row.id, "name": new.row.name, "key": new.text}, [new.text])
 
 
-@command.command("list")
-def list_() -> None:
+@command.command("list", shows=True)
+def list_() -> Shown:
     """Print all API keys: beginning, state, scopes, when last used, name.
 
     Example: flask api-keys list
     """
-    now = clock.now()
+    now, items, lines = clock.now(), [], []
+    names = ("id", "name", "is_test", "sees_numbers", "per_minute", "created_at", "expires_at", "last_used_at")
     for row in api_keys.listed():
-        used = row.last_used_at.isoformat(timespec="minutes") if row.last_used_at else "never"
-        echo(f"{row.shown}…  {api_keys.state(row, now):8}  {row.scopes:18}  {used:22}  {row.name}")
+        state, used = api_keys.state(row, now), "never"
+        if row.last_used_at:
+            used = row.last_used_at.isoformat(timespec="minutes")
+        lines.append(f"{row.shown}…  {state:8}  {row.scopes:18}  {used:22}  {row.name}")
+        facts = {"begins_with": row.shown, "state": state, "scopes": row.scopes.split()}
+        items.append({name: getattr(row, name) for name in names} | facts)
+    return Shown({"items": items}, lines)
 
 
 @command.command("revoke")
@@ -65,8 +65,5 @@ def revoke(name: str) -> None:
 
     Example: flask api-keys revoke "Shop"
     """
-    try:
-        row = api_keys.revoke(api_keys.named(name).id, ACTOR, clock.now())
-    except Refusal as refusal:
-        raise failure(labels.sentence(refusal.problems[0])) from None
+    row = api_keys.revoke(api_keys.named(name).id, ACTOR, clock.now())
     echo(f"{row.name}: revoked")

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from smsapp.cli.output import CommandGroup, echo
+from smsapp.cli.output import CommandGroup, Shown, echo
 from smsapp.domain.audit_filter import AuditFilter
 from smsapp.services.platform import audit_pages, audit_proof, clock
 from smsapp.services.platform.audit_log import Actor
@@ -18,9 +18,9 @@ BY = Actor("flask audit")
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
-@command.command("verify")
+@command.command("verify", shows=True)
 @click.option("--expect", "noted", type=(click.IntRange(min=1), str), help="Position and hash noted before.")
-def verify(noted: tuple[int, str] | None) -> None:
+def verify(noted: tuple[int, str] | None) -> Shown:
     """Compare every entry with its keyed hash, and with the entry before it.
 
     Note the last line (position and hash) elsewhere from time to time, and hand the latest one over with --expect:
@@ -34,16 +34,17 @@ def verify(noted: tuple[int, str] | None) -> None:
       flask audit verify --expect 1204 9f2c..
     """
     proof = audit_proof.verify()
-    if proof.unchained:
-        echo(f"{proof.unchained} entries were written by a version without the chain; nothing proves them.")
+    unchained = f"{proof.unchained} entries were written by a version without the chain; nothing proves them."
+    first = [unchained] if proof.unchained else []
+    document = {"entries": proof.entries, "digest": proof.digest, "unchained": proof.unchained}
     if proof.broken is not None:
-        echo(f"Broken at position {proof.broken}: the entry is missing or was changed.", err=True)
-        raise SystemExit(1)
+        note = f"Broken at position {proof.broken}: the entry is missing or was changed."
+        return Shown(document | {"broken_at": proof.broken}, first, [note], code=1)
     if noted is not None and not audit_proof.holds(*noted):
-        echo(f"Broken at position {noted[0]}: the entry that was noted is not there; the end was cut off.", err=True)
-        raise SystemExit(1)
-    echo(f"{proof.entries} entries are what was written.")
-    echo(f"{proof.entries} {proof.digest}")
+        note = f"Broken at position {noted[0]}: the entry that was noted is not there; the end was cut off."
+        return Shown(document | {"broken_at": noted[0]}, first, [note], code=1)
+    lines = [*first, f"{proof.entries} entries are what was written.", f"{proof.entries} {proof.digest}"]
+    return Shown(document | {"broken_at": None}, lines)
 
 
 @command.command("export")

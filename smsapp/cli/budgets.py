@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from smsapp.cli.ids import ROW_ID
-from smsapp.cli.output import CommandGroup, echo, failure
+from smsapp.cli.output import CommandGroup, Shown, echo, failure, listed
 from smsapp.domain.budget import BudgetScope, BudgetUnit
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
@@ -16,25 +16,34 @@ from smsapp.services.sending.budgets import WantedBudget
 
 command = CommandGroup("budgets", help="Budgets by month: list, set, remove.")
 ACTOR = Actor("flask budgets")
+AMOUNTS = ("most", "reserved", "spent", "free")
 
 
-@command.command("list")
-def list_() -> None:
+@command.command("list", shows=True)
+def list_() -> Shown:
     """Print the budgets of this month: id, for what, of whom, unit, most, reserved, spent, free.
 
     Example: flask budgets list
     """
-    for bar in budgets.bars(clock.now()):
-        amounts = [f"{amount.normalize():f}" for amount in (bar.most, bar.reserved, bar.spent, bar.free)]
-        echo("\t".join((str(bar.id), bar.scope, bar.of or "-", bar.currency or bar.unit, *amounts)))
+    names = ("id", "scope", "of", "unit", "currency", *AMOUNTS)
+    return listed(
+        budgets.bars(clock.now()),
+        lambda bar: {name: getattr(bar, name) for name in names},
+        lambda bar: "\t".join(
+            (
+                *(str(bar.id), bar.scope, bar.of or "-", bar.currency or bar.unit),
+                *(f"{getattr(bar, name).normalize():f}" for name in AMOUNTS),
+            )
+        ),
+    )
 
 
-@command.command("set")
+@command.command("set", shows=True)
 @click.argument("most")
 @click.option("--channel", type=ROW_ID, help="The id of the channel that it is for.")
 @click.option("--person", type=ROW_ID, help="The id of the person whose campaigns it is for.")
 @click.option("--money", "currency", default="", help="Count money in this currency (CNY), not billed parts.")
-def set_(most: str, channel: int | None, person: int | None, currency: str) -> None:
+def set_(most: str, channel: int | None, person: int | None, currency: str) -> Shown:
     """Set a budget of MOST billed parts, or of MOST money, for each month; for everything unless said otherwise.
 
     \b
@@ -51,7 +60,7 @@ def set_(most: str, channel: int | None, person: int | None, currency: str) -> N
         amount = None
     wanted = WantedBudget(scope, channel or person or 0, unit, currency.upper(), amount)
     budget_id = budgets.put(wanted, ACTOR, clock.now())
-    echo(str(budget_id))
+    return Shown({"id": budget_id}, [str(budget_id)])
 
 
 @command.command("remove")

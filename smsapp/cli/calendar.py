@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from smsapp.cli.output import CommandGroup, echo, failure
+from smsapp.cli.output import CommandGroup, Shown, echo, failure, listed
 from smsapp.services.campaigns import calendar_days
 from smsapp.services.campaigns.calendar_days import Changed
 from smsapp.services.platform import clock
@@ -16,17 +16,19 @@ command = CommandGroup("calendar", help="Days on which marketing rests: list, im
 ACTOR = Actor("flask calendar")
 
 
-@command.command("list")
+@command.command("list", shows=True)
 @click.option("--year", type=click.IntRange(2000, 2100), help="Only this year.")
-def list_(year: int | None) -> None:
+def list_(year: int | None) -> Shown:
     """Print the days in force: date, kind (off or working), name, and whether it is provisional.
 
     Example: flask calendar list --year 2027
     """
-    for its_year, days in sorted(calendar_days.by_year().items()):
-        if year in (None, its_year):
-            for day in days:
-                echo(f"{day.date}  {day.kind:8}  {day.name}{'  (provisional)' if day.provisional else ''}")
+    years = sorted(calendar_days.by_year().items())
+    return listed(
+        (day for its_year, days in years if year in (None, its_year) for day in days),
+        lambda day: {"date": day.date, "kind": day.kind, "name": day.name, "provisional": day.provisional},
+        lambda day: f"{day.date}  {day.kind:8}  {day.name}{'  (provisional)' if day.provisional else ''}",
+    )
 
 
 @command.command("import")

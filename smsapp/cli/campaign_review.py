@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from smsapp.cli.campaigns import ACTOR, command, line_of, moment
 from smsapp.cli.ids import ROW_ID
-from smsapp.cli.output import echo, failure
+from smsapp.cli.output import Shown, failure
 from smsapp.domain.errors import Conflict
 from smsapp.domain.rehearsal import Rehearsal
 from smsapp.services.campaigns import campaign_approvals, rehearsals
 from smsapp.services.platform import clock
 
 
-@command.command("rehearse")
+@command.command("rehearse", shows=True)
 @click.argument("campaign_id", type=ROW_ID)
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-def rehearse(campaign_id: int, as_json: bool) -> None:
+def rehearse(campaign_id: int) -> Shown:
     """Render every text of a draft or waiting campaign and print what they come to; exit code 1 if it lacks something.
 
     Example: flask campaigns rehearse 12 --json
@@ -28,11 +25,8 @@ def rehearse(campaign_id: int, as_json: bool) -> None:
         result = rehearsals.rehearse_now(campaign_id, ACTOR, clock.now)
     except Conflict as outrun:
         raise failure(f"Campaign {campaign_id} is {outrun.problems[0].facts['status']} by now.") from None
-    if as_json:
-        echo(json.dumps(result.as_json() | {"parts": result.parts}, ensure_ascii=False))
-        return
-    for name, value in _rehearsed(result):
-        echo(f"{name:14} {value}")
+    lines = (f"{name:14} {value}" for name, value in _rehearsed(result))
+    return Shown(result.as_json() | {"parts": result.parts}, lines)
 
 
 def _rehearsed(result: Rehearsal) -> list[tuple[str, object]]:
@@ -55,16 +49,20 @@ def _rehearsed(result: Rehearsal) -> list[tuple[str, object]]:
     ]
 
 
-@command.command("approvals")
-def approvals() -> None:
+@command.command("approvals", shows=True)
+def approvals() -> Shown:
     """Print what waits for a second person, oldest first: id, run if one is held, digest, messages, amount, name.
 
     A person has to look at it in the pages: no command approves anything.
 
     Example: flask campaigns approvals
     """
+    items, lines = [], []
     for line in campaign_approvals.waiting_for_approval(ACTOR):
         size = line.estimate
         amount = "" if size.amount is None else f"{size.amount} {size.currency}"
         columns = (line.campaign_id, line.run_id or "", line.short, size.messages, amount, line.name)
-        echo("\t".join(str(column) for column in columns))
+        lines.append("\t".join(str(column) for column in columns))
+        names = {"campaign_id": line.campaign_id, "name": line.name, "run_id": line.run_id, "digest": line.short}
+        items.append(names | {"messages": size.messages, "amount": size.amount, "currency": size.currency})
+    return Shown({"items": items}, lines)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from smsapp.cli.ids import LONG_ID, ROW_ID
+from smsapp.cli.ids import ROW_ID
 from smsapp.cli.order import ARCHIVED, TAG, add_order
-from smsapp.cli.output import CommandGroup, echo, failure
+from smsapp.cli.output import CommandGroup, Shown, echo, failure, listed
 from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Conflict, NotFound
-from smsapp.domain.message import Resolution
+from smsapp.domain.provenance import Provenance
 from smsapp.domain.segment import Match
 from smsapp.domain.tags import Item
 from smsapp.labels import label, sentence
@@ -26,8 +27,11 @@ from smsapp.services.campaigns.draft_preview import DraftPreview
 from smsapp.services.contacts import segments
 from smsapp.services.platform import clock, tags
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.receipts import unconfirmed
 from smsapp.services.sending import actions, drift
+from smsapp.shapes import campaigns as shapes
+from smsapp.shapes import runs as run_shapes
+from smsapp.shapes.problems import problems
+from smsapp.shapes.sight import MASKED
 
 command = CommandGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, accept, end, and what is due.")
 ACTOR = Actor("flask campaigns")
@@ -35,13 +39,13 @@ add_order(command, Item.CAMPAIGN, ACTOR, ROW_ID, int, "12")
 MOST = 1000
 
 
-@command.command("list")
+@command.command("list", shows=True)
 @click.option("--status", type=click.Choice([str(status) for status in Status]), help="Only those of one status.")
 @click.option("--keyword", default="", help="Only those whose name holds this.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many at most.")
 @TAG
 @ARCHIVED
-def list_(status: str | None, keyword: str, limit: int, tag: str, archived: bool) -> None:
+def list_(status: str | None, keyword: str, limit: int, tag: str, archived: bool) -> Shown:
     """Print campaigns, newest first: id, status, next send (UTC), target, accepted, delivered, name.
 
     Example: flask campaigns list --status waiting
@@ -49,15 +53,19 @@ def list_(status: str | None, keyword: str, limit: int, tag: str, archived: bool
     wanted = tags.filter_by(Item.CAMPAIGN, tag)
     filters = Wanted(status=Status(status) if status else None, keyword=keyword, tag=wanted, archived=archived)
     listing = campaign_list.listing(filters, clock.now(), limit=limit)
-    for line in listing.lines:
-        echo(_row(line))
-    if listing.older:
-        echo(f"There are more; these are the newest {limit}.", err=True)
+    notes = [f"There are more; these are the newest {limit}."] if listing.older else []
+    items = [_document(line) for line in listing.lines]
+    return Shown({"items": items, "more": bool(listing.older)}, map(_row, listing.lines), notes)
 
 
-@command.command("show")
+def _document(line: Line) -> dict[str, Any]:
+    numbers = {"funnel": run_shapes.funnel(line.funnel) if line.funnel else None, "tags": list(line.tags)}
+    return shapes.campaign(line.campaign, MASKED) | numbers
+
+
+@command.command("show", shows=True)
 @click.argument("campaign_id", type=ROW_ID)
-def show(campaign_id: int) -> None:
+def show(campaign_id: int) -> Shown:
     """Print everything about one campaign; the exit code is 1 if there is none.
 
     Example: flask campaigns show 12
@@ -102,18 +110,20 @@ def show(campaign_id: int) -> None:
             for prefix, n in part.items()
         ]
         facts.append(("accept with", f"flask campaigns accept {campaign.id} --mark {drift_hold.mark}"))
-    for problem in drafts.problems(drafts.draft_of(campaign), clock.now()) if "edit" in line.offered else ():
-        facts.append(("lacks", sentence(problem)))
-    for name, value in facts:
-        echo(f"{name:14} {value}")
+    lacking = drafts.problems(drafts.draft_of(campaign), clock.now()) if "edit" in line.offered else []
+    facts += [("lacks", sentence(problem)) for problem in lacking]
+    for part, origin in Provenance.from_json(campaign.provenance).origins.items():
+        facts.append(("drafted by", f"{origin.program.key} ({part}, {moment(origin.at, schedule.zone)})"))
+    document = _document(line) | {"problems": problems(lacking), "mark": drift_hold.mark if drift_hold else None}
+    return Shown(document, (f"{name:14} {value}" for name, value in facts))
 
 
-@command.command("audience")
+@command.command("audience", shows=True)
 @click.argument("campaign_id", type=ROW_ID)
 @click.option("--in", "include", multiple=True, required=True, help="A segment's name; may be given several times.")
 @click.option("--all", "of_all", is_flag=True, help="Members of all of them; without it, of any.")
 @click.option("--not-in", "exclude", multiple=True, help="A segment to leave out; may be given several times.")
-def set_audience(campaign_id: int, include: tuple[str, ...], of_all: bool, exclude: tuple[str, ...]) -> None:
+def set_audience(campaign_id: int, include: tuple[str, ...], of_all: bool, exclude: tuple[str, ...]) -> Shown:
     """Say whom a draft is for, and print how many would get it; the exit code is 1 if it is no draft.
 
     Example: flask campaigns audience 12 --in Members --in Guests --not-in "Got the last one"
@@ -129,9 +139,11 @@ def set_audience(campaign_id: int, include: tuple[str, ...], of_all: bool, exclu
     except NotFound:
         raise failure("There is no segment of this name; `flask segments list` has them all.") from None
     counts = DraftPreview(draft, clock.now()).counts
-    if counts is not None:
-        excluded = "".join(f", {n:,} {reason}" for reason, n in counts.left_out.items())
-        echo(f"{counts.target:,} target users: {counts.planned:,} would get it{excluded}")
+    if counts is None:
+        return Shown({"id": campaign_id, "target": None, "planned": None, "excluded": {}})
+    excluded = "".join(f", {n:,} {reason}" for reason, n in counts.left_out.items())
+    document = {"id": campaign_id, "target": counts.target, "planned": counts.planned, "excluded": counts.left_out}
+    return Shown(document, [f"{counts.target:,} target users: {counts.planned:,} would get it{excluded}"])
 
 
 @command.command("stop")
@@ -256,15 +268,18 @@ def accept(campaign_id: int, mark: str | None, yes: bool) -> None:
     echo(f"Campaign {campaign_id} goes on with {accepted:,} messages.")
 
 
-@command.command("due")
+@command.command("due", shows=True)
 @click.option("--hours", default=48, show_default=True, type=click.IntRange(1, 720), help="How far to look ahead.")
-def due(hours: int) -> None:
+def due(hours: int) -> Shown:
     """Print what will be sent in the next hours, also what should have begun already: time (UTC), id, name.
 
     Example: flask campaigns due --hours 24
     """
-    for send in campaign_list.upcoming(clock.now(), dt.timedelta(hours=hours), MOST):
-        echo(f"{send.fire.at:%Y-%m-%dT%H:%M:%SZ}  {send.campaign.id:>8}  {send.campaign.name}")
+    return listed(
+        campaign_list.upcoming(clock.now(), dt.timedelta(hours=hours), MOST),
+        lambda send: {"at": send.fire.at, "id": send.campaign.id, "name": send.campaign.name},
+        lambda send: f"{send.fire.at:%Y-%m-%dT%H:%M:%SZ}  {send.campaign.id:>8}  {send.campaign.name}",
+    )
 
 
 def line_of(campaign_id: int) -> Line:
@@ -285,46 +300,3 @@ def _row(line: Line) -> str:
 def moment(at: dt.datetime | None, zone: str) -> str:
     """Return a moment as commands print it."""
     return at.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds") if at else "-"
-
-
-@command.command("unconfirmed")
-@click.option("--campaign", "campaign_id", type=ROW_ID, help="Only those of one campaign.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many runs at most.")
-def list_unconfirmed(campaign_id: int | None, limit: int) -> None:
-    """Print runs with unconfirmed messages, newest first: run, start (UTC), how many, causes, name.
-
-    Example: flask campaigns unconfirmed --campaign 12
-    """
-    listing = unconfirmed.listing(clock.now(), campaign_id=campaign_id, limit=limit)
-    for line in listing.rows:
-        causes = ", ".join(f"{cause or 'unknown'} {n}" for cause, n in sorted(line.causes.items()))
-        begun = f"{line.run.started_at:%Y-%m-%dT%H:%M:%SZ}" if line.run.started_at else "-"
-        echo(f"{line.run.id:>8}  {begun:20}  {line.n:>9}  {causes}  {line.campaign.name}")
-    if listing.next:
-        echo(f"There are more; these are the newest {limit} runs.", err=True)
-
-
-@command.command("resolve")
-@click.argument("run_id", type=LONG_ID)
-@click.argument("how", type=click.Choice([str(how) for how in Resolution]))
-@click.option("--cause", default="", help="Only those unconfirmed for this cause.")
-@click.option("--message", "seqs", multiple=True, type=ROW_ID, help="Only this message; may be given several times.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def resolve(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) -> None:
-    """Resolve a run's unconfirmed messages: sent (they count as accepted), resend (once more), or keep them so.
-
-    Example: flask campaigns resolve 31 resend --cause worker_lost
-    """
-    try:
-        with_unconfirmed = unconfirmed.of_run(run_id)
-    except NotFound:
-        raise failure(f"Nothing of run {run_id} is unconfirmed.") from None
-    n = len(seqs) or (with_unconfirmed.causes.get(cause, 0) if cause else with_unconfirmed.n)
-    twice = " Whoever got one the first time gets it twice." if how == Resolution.RESEND else ""
-    if not yes:
-        click.confirm(f"{n} messages of “{with_unconfirmed.campaign.name}”: {how}.{twice} Go on?", abort=True)
-    try:
-        count = unconfirmed.decide(run_id, Resolution(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
-    except Conflict:
-        raise failure("Nothing of them is unconfirmed any more; nothing was changed.") from None
-    echo(f"{count} messages: {how}.")

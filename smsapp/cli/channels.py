@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from flask_babel import gettext as _
 
-from smsapp.cli.output import CommandGroup, echo, failure
+from smsapp.cli.output import CommandGroup, Shown, echo, failure, listed
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult
 from smsapp.labels import channels as words
@@ -22,6 +22,7 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import channel_tests
 from smsapp.services.sending.channel_tests import TestText
 from smsapp.services.templates import sms_templates
+from smsapp.shapes import setup
 
 if TYPE_CHECKING:
     from smsapp.store.channels.channels import ChannelRow
@@ -66,12 +67,27 @@ def _learned(pace: Pace) -> str:
     return f"learned pace: {pace.learned} per second, since the provider asked to slow down"
 
 
-@command.command("list")
-def list_channels() -> None:
+@command.command("list", shows=True)
+def list_channels() -> Shown:
     """Print one line per channel: id, kind, state, result of the last check, name."""
-    for row in accounts.everything():
-        state = "active" if row.active else "off"
-        echo(f"{row.id}\t{row.kind}\t{state}\t{row.check_result or 'never checked'}\t{row.name}")
+    return listed(
+        accounts.everything(),
+        lambda row: setup.channel(row) | {"check_result": row.check_result},
+        lambda row: "\t".join(
+            (str(row.id), row.kind, "active" if row.active else "off", row.check_result or "never checked", row.name)
+        ),
+    )
+
+
+@command.command("health", shows=True)
+@click.argument("name")
+def health(name: str) -> Shown:
+    """Print how channel NAME does, without asking its provider: results of a day, missing receipts, rate.
+
+    Example: flask channels health "Kannel"
+    """
+    row = accounts.by_name(name)
+    return Shown(setup.health(row, clock.now()), _facts(row))
 
 
 @command.command("check")

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from smsapp.cli.output import CommandGroup, echo
-from smsapp.domain import phone
+from smsapp.cli.output import CommandGroup, Shown, echo
 from smsapp.domain.consent import ConsentProperty
 from smsapp.domain.errors import Refusal
 from smsapp.domain.scope import Coverage, Scope
@@ -16,6 +15,7 @@ from smsapp.services.contacts import consents
 from smsapp.services.contacts.consents import TIME_UNREADABLE, Statement
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
+from smsapp.shapes.sight import Sight
 
 group = CommandGroup("consent", help="What people have agreed to.", plain=True, between="\n")
 ACTOR = Actor("flask contacts consent")
@@ -70,23 +70,25 @@ def _record(number: str, given: bool, words: str, at: str, coverage: Coverage) -
     echo("recorded")
 
 
-@group.command("show")
+@group.command("show", shows=True)
 @click.argument("number")
 @click.option("--full", is_flag=True, help="Print the words with whole numbers instead of masked ones.")
-def show(number: str, full: bool) -> None:
+def show(number: str, full: bool) -> Shown:
     """Print the records of NUMBER, newest first: state, in force or replaced, scope, signatures, how, who, when, words.
 
     \b
     Example:
       flask contacts consent show 13800138000
     """
-    rows = consents.of_number(number)
-    for row in rows:
-        state = "given" if row.given else "withdrawn"
-        words = " ".join((row.words if full else phone.mask_inside(row.words)).split())
-        force = "in force" if row.current else "replaced"
-        at = row.at.isoformat(timespec="seconds")
-        echo("\t".join((state, force, row.scope, row.signatures, row.source, row.by, at, words)))
+    sight, items, lines = Sight(full), [], []
+    names = ("given", "current", "scope", "signatures", "source", "by", "at")
+    for row in consents.of_number(number):
+        state, force = "given" if row.given else "withdrawn", "in force" if row.current else "replaced"
+        words, at = sight.text(row.words), row.at.isoformat(timespec="seconds")
+        columns = (state, force, row.scope, row.signatures, row.source, row.by, at, " ".join(words.split()))
+        lines.append("\t".join(columns))
+        items.append({name: getattr(row, name) for name in names} | {"words": words})
+    return Shown({"items": items}, lines)
 
 
 @group.command("import", refusal_code=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from config import Config
-from smsapp.cli.output import echo
+from smsapp.cli.output import Line, ShowingCommand, Shown, showing
 from smsapp.labels import sentence
 from smsapp.services.channels.channel_health import LATE_HOURS, Health
 from smsapp.services.monitoring import health
@@ -32,8 +31,9 @@ COLOURS = {Mark.GOOD: "green", Mark.NOTE: "yellow", Mark.WRONG: "red"}
 Finding = tuple[Mark, str]
 
 
-@click.command("doctor")
-def command() -> None:
+@click.command("doctor", cls=ShowingCommand)
+@showing
+def command() -> Shown:
     """Say what is configured, what answers and what is wrong; exit code 1 if something is wrong.
 
     \b
@@ -41,13 +41,11 @@ def command() -> None:
     """
     config = Config.read(os.environ)
     findings = [*look_at_settings(config), *look_at_servers(config)]
-    for mark, text in findings:
-        echo(text, lead=click.style(f"{mark.value:>5}", fg=COLOURS[mark]) + "  ")
     wrong = sum(mark is Mark.WRONG for mark, _ in findings)
-    echo()
-    echo("Everything that was looked at is in order." if not wrong else f"{wrong} to put right.")
-    if wrong:
-        sys.exit(1)
+    last = "Everything that was looked at is in order." if not wrong else f"{wrong} to put right."
+    lines: list[Line] = [(click.style(f"{mark.value:>5}", fg=COLOURS[mark]) + "  ", text) for mark, text in findings]
+    items = [{"mark": mark.value.lower(), "text": text} for mark, text in findings]
+    return Shown({"wrong": wrong, "items": items}, [*lines, "", last], code=1 if wrong else 0)
 
 
 def look_at_settings(config: Config) -> Iterator[Finding]:

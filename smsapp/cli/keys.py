@@ -7,7 +7,7 @@ import datetime as dt
 import click
 
 from smsapp import labels
-from smsapp.cli.output import CommandGroup, echo
+from smsapp.cli.output import CommandGroup, Shown, echo
 from smsapp.domain.key_undo import KEPT_DAYS
 from smsapp.domain.key_watch import Measure
 from smsapp.domain.trust import KeyKind
@@ -19,7 +19,7 @@ command = CommandGroup("keys", help="AppKeys by which apps report profiles to /u
 ACTOR = Actor("flask keys")
 
 
-@command.command("create")
+@command.command("create", shows=True)
 @click.argument("name")
 @click.option(
     "--kind",
@@ -30,23 +30,27 @@ ACTOR = Actor("flask keys")
 @click.option(
     "--property", "properties", multiple=True, help="A property that it may write; repeat it. Without: all of them."
 )
-def create(name: str, kind: str, properties: tuple[str, ...]) -> None:
+def create(name: str, kind: str, properties: tuple[str, ...]) -> Shown:
     """Make an AppKey and print it.
 
     Example: flask keys create "Member system" --kind server
     """
-    echo(app_keys.create(name, KeyKind(kind), ACTOR, clock.now(), properties or None).key)
+    row = app_keys.create(name, KeyKind(kind), ACTOR, clock.now(), properties or None)
+    return Shown({"id": row.id, "key": row.key}, [row.key])
 
 
-@command.command("list")
-def list_() -> None:
+@command.command("list", shows=True)
+def list_() -> Shown:
     """Print all AppKeys: key, kind, state, when last used, name.
 
     Example: flask keys list
     """
+    names, items, lines = ("id", "key", "name", "kind", "active", "signed_only", "last_used_at"), [], []
     for row in app_keys.listed():
         used = row.last_used_at.isoformat(timespec="minutes") if row.last_used_at else "never"
-        echo(f"{row.key}  {row.kind:7}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
+        lines.append(f"{row.key}  {row.kind:7}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
+        items.append({name: getattr(row, name) for name in names})
+    return Shown({"items": items}, lines)
 
 
 @command.command("disable")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from smsapp.cli.ids import LONG_ID
-from smsapp.cli.output import CommandGroup, echo
-from smsapp.domain import phone
+from smsapp.cli.output import CommandGroup, Shown, echo
 from smsapp.domain.errors import NotFound
 from smsapp.domain.refusal import Suspicion
 from smsapp.domain.scope import Coverage, Scope
@@ -17,6 +19,11 @@ from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import suspected_refusals, unattributed_replies
+from smsapp.shapes import people
+from smsapp.shapes.sight import Sight
+
+if TYPE_CHECKING:
+    from smsapp.store.contacts.replies import OptOut
 
 command = CommandGroup(
     "optouts",
@@ -59,10 +66,10 @@ def import_(file: Path) -> None:
     raise SystemExit(1 if result.refused else 0)
 
 
-@command.command("list")
+@command.command("list", shows=True)
 @click.option("--full", is_flag=True, help="Print whole numbers instead of masked ones.")
 @click.option("--headings", is_flag=True, help="Print a line of headings first, by which import reads the columns.")
-def list_(full: bool, headings: bool) -> None:
+def list_(full: bool, headings: bool) -> Shown:
     """Print the list, oldest first: number, since when, how it came, what it refuses, of which signatures, remark.
 
     \b
@@ -70,18 +77,20 @@ def list_(full: bool, headings: bool) -> None:
       flask optouts list --full --headings > optouts.tsv
       flask optouts import optouts.tsv
     """
-    if headings:
-        echo("phone\tsince\tsource\tscope\tsignature\tnote")
-    for row in opt_outs.everyone():
-        number = row.phone if full else phone.mask(row.phone)
-        since = row.at.isoformat(timespec="seconds")
-        echo(f"{number}\t{since}\t{row.source}\t{row.scope}\t{row.signatures}\t{row.note}")
-    _tell_waiting()
+    sight, first = Sight(full), ["phone\tsince\tsource\tscope\tsignature\tnote"] if headings else []
+    items = (people.opt_out(row, sight) for row in opt_outs.everyone())
+    lines = (_line(row, sight) for row in opt_outs.everyone())
+    return Shown({"items": items}, itertools.chain(first, lines), _waiting_notes())
 
 
-@command.command("waiting")
+def _line(row: OptOut, sight: Sight) -> str:
+    since = row.at.isoformat(timespec="seconds")
+    return f"{sight.number(row.phone)}\t{since}\t{row.source}\t{row.scope}\t{row.signatures}\t{row.note}"
+
+
+@command.command("waiting", shows=True)
 @click.option("--full", is_flag=True, help="Print senders and texts as they came instead of masked.")
-def waiting(full: bool) -> None:
+def waiting(full: bool) -> Shown:
     """Print replies whose sender could not be read, newest first: id, when, opt-out or reply, sender, text.
 
     An opt-out among them is on nobody's list until a person says whose it is.
@@ -95,18 +104,20 @@ def waiting(full: bool) -> None:
       flask optouts assign 7 13800138000
     """
     rows = unattributed_replies.find_page(limit=unattributed_replies.MOST_COUNTED + 1)
+    sight, items, lines = Sight(full), [], []
     for row in rows:
-        sender, text = (row.sender, row.text) if full else map(phone.mask_inside, (row.sender, row.text))
-        kind = "opt-out" if row.opt_out else "reply"
-        text = " ".join(text.split())
-        echo(f"{row.id}\t{row.received_at.isoformat(timespec='seconds')}\t{kind}\t{sender}\t{text}")
-    raise SystemExit(1 if rows else 0)
+        sender, text = sight.text(row.sender), sight.text(row.text)
+        kind, words = "opt-out" if row.opt_out else "reply", " ".join(text.split())
+        lines.append(f"{row.id}\t{row.received_at.isoformat(timespec='seconds')}\t{kind}\t{sender}\t{words}")
+        facts = {"id": row.id, "received_at": row.received_at, "is_opt_out": row.opt_out}
+        items.append(facts | {"sender": sender, "text": text})
+    return Shown({"items": items}, lines, code=1 if rows else 0)
 
 
-@command.command("suspected")
+@command.command("suspected", shows=True)
 @click.option("--full", is_flag=True, help="Print numbers and texts as they came instead of masked.")
 @click.option("--decided", is_flag=True, help="Print those about which a person has decided instead.")
-def suspected(full: bool, decided: bool) -> None:
+def suspected(full: bool, decided: bool) -> Shown:
     """Print replies that look like refusals, newest first: id, when, decision, number, text.
 
     \b
@@ -119,11 +130,14 @@ def suspected(full: bool, decided: bool) -> None:
       flask optouts undo 9
     """
     rows = suspected_refusals.find_page(decided=decided, limit=unattributed_replies.MOST_COUNTED + 1)
+    sight, items, lines = Sight(full), [], []
     for row in rows:
-        number, text = (row.phone, row.text) if full else (phone.mask(row.phone), phone.mask_inside(row.text))
-        text = " ".join(text.split())
-        echo(f"{row.id}\t{row.received_at.isoformat(timespec='seconds')}\t{row.suspicion}\t{number}\t{text}")
-    raise SystemExit(1 if rows and not decided else 0)
+        number, text = sight.number(row.phone), sight.text(row.text)
+        at, words = row.received_at.isoformat(timespec="seconds"), " ".join(text.split())
+        lines.append(f"{row.id}\t{at}\t{row.suspicion}\t{number}\t{words}")
+        facts = {"id": row.id, "received_at": row.received_at, "suspicion": row.suspicion}
+        items.append(facts | {"phone": number, "text": text})
+    return Shown({"items": items}, lines, code=1 if rows and not decided else 0)
 
 
 @command.command("decide")
@@ -199,12 +213,12 @@ def dismiss(reply_id: int, reason: str) -> None:
     echo("dismissed")
 
 
-@command.command("add")
+@command.command("add", shows=True)
 @click.argument("number")
 @click.option("--note", default="", help="A remark to keep with it.")
 @SCOPE
 @SIGNATURE
-def add(number: str, note: str, scope: str, signatures: tuple[str, ...]) -> None:
+def add(number: str, note: str, scope: str, signatures: tuple[str, ...]) -> Shown:
     """Put one NUMBER on the list.
 
     \b
@@ -213,7 +227,7 @@ def add(number: str, note: str, scope: str, signatures: tuple[str, ...]) -> None
       flask optouts add 13800138000 --scope signature --signature 青禾商城
     """
     new = opt_outs.add(number, note, ACTOR, clock.now(), Coverage(Scope(scope), signatures))
-    echo("added" if new else "known already")
+    return Shown({"id": opt_outs.find(number).id, "added": new}, ["added" if new else "known already"])
 
 
 @command.command("scope")
@@ -255,8 +269,8 @@ def remove(number: str, reason: str) -> None:
     echo("removed")
 
 
-def _tell_waiting() -> None:
+def _waiting_notes() -> Iterator[str]:
     if n := unattributed_replies.count():
-        echo(f"{n} replies wait for a number; see flask optouts waiting", err=True)
+        yield f"{n} replies wait for a number; see flask optouts waiting"
     if n := suspected_refusals.count():
-        echo(f"{n} replies look like refusals; see flask optouts suspected", err=True)
+        yield f"{n} replies look like refusals; see flask optouts suspected"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from smsapp.cli.output import CommandGroup, echo
+from smsapp.cli.output import CommandGroup, Shown, echo
 from smsapp.domain.contact import Type
 from smsapp.domain.phone import mask_inside
 from smsapp.domain.property_change import Winner
@@ -16,34 +16,39 @@ command = CommandGroup("properties", help="What is known of contacts: list, rena
 ACTOR = Actor("flask properties")
 
 
-@command.command("list")
-def list_() -> None:
+@command.command("list", shows=True)
+def list_() -> Shown:
     """Print all properties: name, type, who has a value, in how many places it is used, label, what means the same.
 
     Example: flask properties list
     """
     catalogue = properties.catalogue()
+    names, lines = ("name", "type", "label", "held", "used", "doubles"), []
     for line in catalogue.lines:
         share = f"{100 * line.held / catalogue.looked:.1f} %" if catalogue.looked else "-"
         doubles = f"  (same as {', '.join(line.doubles)})" if line.doubles else ""
-        echo(f"{line.name:24}  {line.type:8}  {share:>7}  {line.used:3}  {line.label}{doubles}")
+        lines.append(f"{line.name:24}  {line.type:8}  {share:>7}  {line.used:3}  {line.label}{doubles}")
     if not catalogue.whole:
-        echo(f"Shares are those of {catalogue.looked} contacts from several places.")
+        lines.append(f"Shares are those of {catalogue.looked} contacts from several places.")
+    items = [{name: getattr(line, name) for name in names} for line in catalogue.lines]
+    return Shown({"items": items, "contacts_looked_at": catalogue.looked, "whole": catalogue.whole}, lines)
 
 
-@command.command("show")
+@command.command("show", shows=True)
 @click.argument("name")
-def show(name: str) -> None:
+def show(name: str) -> Shown:
     """Print examples of a property, numbers masked, and what names it.
 
     Example: flask properties show city
     """
     row = properties.get(name)
-    echo(f"{row.name}  {row.type}  {row.label}")
-    for text in properties.examples(name):
-        echo(f"  {mask_inside(text)}")
-    for use in properties.uses(name):
-        echo(f"{use.noun} {use.id}: {use.name}")
+    examples, uses = [mask_inside(text) for text in properties.examples(name)], properties.uses(name)
+    document = {"name": row.name, "type": row.type, "label": row.label, "examples": examples}
+    lines = [f"  {text}" for text in examples] + [f"{use.noun} {use.id}: {use.name}" for use in uses]
+    return Shown(
+        document | {"uses": [{"noun": use.noun, "id": use.id, "name": use.name} for use in uses]},
+        [f"{row.name}  {row.type}  {row.label}", *lines],
+    )
 
 
 @command.command("rename")

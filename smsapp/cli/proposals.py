@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from smsapp.cli.output import CommandGroup, echo
+from smsapp.cli.output import CommandGroup, Shown, echo
 from smsapp.services.apps import app_keys
 from smsapp.services.contacts import proposals
 from smsapp.services.contacts.proposals import Chosen
@@ -15,18 +15,22 @@ command = CommandGroup("proposals", help="Changes of values that are set, as pub
 ACTOR = Actor("flask proposals")
 
 
-@command.command("list")
+@command.command("list", shows=True)
 @click.option("--key", default="", help="Only those of this AppKey.")
 @click.option("--property", "name", default="", help="Only those for this property.")
-def list_(key: str, name: str) -> None:
+def list_(key: str, name: str) -> Shown:
     """Print the newest proposals, without their values: number, time, property, key, user id.
 
     Example: flask proposals list --property city
     """
+    items, lines = [], []
     for row in proposals.page(_filter(key, name)).rows:
         proposal = row.proposal
         moment = proposal.at.isoformat(timespec="minutes")
-        echo(f"{proposal.id:8}  {moment}  {proposal.name:24}  {row.key.name:24}  {row.contact.xwho}")
+        lines.append(f"{proposal.id:8}  {moment}  {proposal.name:24}  {row.key.name:24}  {row.contact.xwho}")
+        facts = {"id": proposal.id, "at": proposal.at, "property": proposal.name}
+        items.append(facts | {"key": row.key.name, "user_id": row.contact.xwho})
+    return Shown({"items": items}, lines)
 
 
 @command.command("accept")

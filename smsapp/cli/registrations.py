@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from typing import NoReturn
 
 import click
 
-from smsapp.cli.output import CommandGroup, echo
+from smsapp.cli.output import CommandGroup, Shown, echo, fail_as_json, is_json
 from smsapp.domain.carrier_prefixes import REGISTRARS, Carrier
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.registration import REMIND_DAYS, RegistrationKind, RegistrationState
@@ -29,30 +28,27 @@ CHANNEL = click.option("--channel", "channel_name", required=True, help="Name of
 KIND = click.argument("kind", type=click.Choice([str(kind) for kind in RegistrationKind]))
 
 
-@command.command("list")
+@command.command("list", shows=True)
 @CHANNEL
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for scripts.")
-def list_(channel_name: str, as_json: bool) -> None:
+def list_(channel_name: str) -> Shown:
     """Print what is known: kind, value, and for each carrier its state with its age.
 
     \b
     Example:
       flask registrations list --channel 阿里云
     """
-    now = clock.now()
+    now, items, lines = clock.now(), [], []
     for subject in registrations.of_channel(_channel_id(channel_name), now):
-        if as_json:
-            states = {str(carrier): str(state) for carrier, state, _ in subject.lights}
-            heard = {str(carrier): entry.at.isoformat() for carrier, _, entry in subject.lights if entry}
-            facts = {"kind": str(subject.kind), "value": subject.value, "states": states, "at": heard}
-            echo(json.dumps(facts, ensure_ascii=False))
-            continue
+        states = {carrier: state for carrier, state, _ in subject.lights}
+        known_since = {carrier: entry.at for carrier, _, entry in subject.lights if entry}
+        items.append({"kind": subject.kind, "value": subject.value, "states": states, "at": known_since})
         lights = []
         for carrier, state, entry in subject.lights:
             age = f", {(now - entry.at).days} d" if entry else ""
             why = "".join(f"; {registration_words.reason(code)}" for code in entry.reasons) if entry else ""
             lights.append(f"{label(carrier)}: {label(state)}{age}{why}")
-        echo(f"{subject.kind}\t{subject.shown}\t" + "\t".join(lights))
+        lines.append(f"{subject.kind}\t{subject.shown}\t" + "\t".join(lights))
+    return Shown({"items": items}, lines)
 
 
 @command.command("set")
@@ -142,18 +138,22 @@ def sync(channel_name: str) -> None:
     echo(f"{result.channel}: asked {result.asked}, changed {result.changed}, runs held {result.held}")
 
 
-@command.command("lapsing")
-def lapsing() -> None:
+@command.command("lapsing", shows=True)
+def lapsing() -> Shown:
     """Print what lapses soon: nothing is sent with it, or its term ends.
 
     \b
     Example:
       flask registrations lapsing
     """
+    items, lines = [], []
     for line in registrations.lapsing(clock.now()):
         carriers = ",".join(line.carriers)
         why = "unused" if line.unused else "term"
-        echo(f"{line.lapses_at:%Y-%m-%d}\t{line.channel}\t{line.kind}\t{line.shown}\t{carriers}\t{why}")
+        lines.append(f"{line.lapses_at:%Y-%m-%d}\t{line.channel}\t{line.kind}\t{line.shown}\t{carriers}\t{why}")
+        facts = {"lapses_at": line.lapses_at, "channel": line.channel, "kind": line.kind, "value": line.shown}
+        items.append(facts | {"carriers": list(line.carriers), "why": why})
+    return Shown({"items": items}, lines)
 
 
 def _channel_id(name: str) -> int:
@@ -165,6 +165,8 @@ def _channel_id(name: str) -> int:
 
 
 def _unusable(sentences: list[str]) -> NoReturn:
+    if is_json():
+        fail_as_json("unusable", " ".join(sentences), status=2)
     for text in sentences:
         echo(text, err=True)
     raise SystemExit(2)

@@ -7,9 +7,9 @@ import datetime as dt
 import click
 
 from smsapp.cli.ids import ROW_ID
-from smsapp.cli.output import CommandGroup, echo, failure
+from smsapp.cli.output import CommandGroup, Shown, failure
 from smsapp.domain.errors import NotFound
-from smsapp.domain.schedule import LAST_DAY, Kind, Schedule, known_zone, planned_fires
+from smsapp.domain.schedule import LAST_DAY, Fire, Kind, Schedule, known_zone, planned_fires
 from smsapp.labels import label
 from smsapp.labels.campaigns import in_words
 from smsapp.services.campaigns import campaigns, drafts
@@ -40,7 +40,7 @@ def _zone(_context: click.Context, _option: click.Parameter, raw: str) -> str:
     return raw
 
 
-@command.command("preview")
+@command.command("preview", shows=True)
 @click.argument("campaign_id", type=ROW_ID, required=False)
 @click.option("--kind", type=click.Choice([str(kind) for kind in Kind if kind is not Kind.NOW]), default="daily")
 @click.option("--time", callback=_time, default="09:00", show_default=True, help="Local time of day.")
@@ -58,7 +58,7 @@ def preview(
     end: dt.datetime | None,
     zone: str,
     count: int,
-) -> None:
+) -> Shown:
     """Print the next sends of a campaign, or of a schedule given by options: local time, UTC, what is unusual.
 
     Example: flask schedule preview --kind monthly --days 15,last --time 09:30 --zone Europe/Berlin
@@ -83,8 +83,13 @@ def preview(
             weekdays=days if kind == Kind.WEEKLY else (),
             monthdays=days if kind == Kind.MONTHLY else (),
         )
-    echo(f"{in_words(schedule, start=True)} ({schedule.zone})")
-    for fire in planned_fires(schedule, now, count, calendar.rest_days()):
-        notes = "  ".join(label(note) for note in fire.notes)
-        local = fire.local.strftime("%Y-%m-%d %a %H:%M:%S%z")
-        echo(f"{local}  {fire.at:%Y-%m-%dT%H:%M:%SZ}  {notes}".rstrip())
+    fires = planned_fires(schedule, now, count, calendar.rest_days())
+    items = [{"at": fire.at, "local": fire.local, "notes": list(fire.notes)} for fire in fires]
+    first = f"{in_words(schedule, start=True)} ({schedule.zone})"
+    return Shown({"schedule": schedule.as_json(), "items": items}, [first, *map(_line, fires)])
+
+
+def _line(fire: Fire) -> str:
+    notes = "  ".join(label(note) for note in fire.notes)
+    local = fire.local.strftime("%Y-%m-%d %a %H:%M:%S%z")
+    return f"{local}  {fire.at:%Y-%m-%dT%H:%M:%SZ}  {notes}".rstrip()

@@ -7,7 +7,7 @@ import dataclasses
 import click
 
 from config import HERE, Config
-from smsapp.cli.output import echo
+from smsapp.cli.output import ShowingCommand, Shown, showing
 
 
 def table() -> str:
@@ -19,11 +19,16 @@ def table() -> str:
     return "\n".join(rows)
 
 
-@click.command("settings")
-def command() -> None:
+@click.command("settings", cls=ShowingCommand)
+@showing
+def command() -> Shown:
     """Print every setting with its default, as README shows them.
 
     \b
     Example: flask settings
     """
-    echo(table())
+    items = [
+        {"name": item.name, "default": str(item.metadata["default"]), "why": item.metadata["why"]}
+        for item in dataclasses.fields(Config)
+    ]
+    return Shown({"items": items}, [table()])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from smsapp.cli.ids import ROW_ID
 from smsapp.cli.order import ARCHIVED, TAG, add_order
-from smsapp.cli.output import CommandGroup, echo
+from smsapp.cli.output import CommandGroup, Shown, echo, fail_as_json, is_json, listed
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.domain.tags import Item
@@ -23,6 +23,11 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.services.templates import sms_templates, template_imports, template_sync
 from smsapp.services.templates.template_imports import ImportResult
 from smsapp.services.templates.template_sync import SyncResult
+from smsapp.shapes import setup
+from smsapp.shapes.json_text import json_text
+
+if TYPE_CHECKING:
+    from smsapp.store.sms_templates import SmsTemplate
 
 command = CommandGroup("templates", help="SMS templates: texts that the provider of a channel has approved.")
 ACTOR = Actor("flask templates")
@@ -31,12 +36,11 @@ add_order(command, Item.TEMPLATE, ACTOR, ROW_ID, int, "3")
 SOME_REFUSED, UNUSABLE = 1, 2
 
 
-@command.command("import")
+@command.command("import", shows=True)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--channel", "channel_name", required=True, help="Name of the channel the templates belong to.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for scripts.")
-def import_(file: Path, channel_name: str, dry_run: bool, as_json: bool) -> None:
+def import_(file: Path, channel_name: str, dry_run: bool) -> Shown:
     """Add and change the templates of a channel as FILE (CSV, XLSX, JSON, YAML) says.
 
     Columns, in English or Chinese; only the text is needed: code 模板编号, name 名称, text 内容, signature 签名,
@@ -52,25 +56,23 @@ def import_(file: Path, channel_name: str, dry_run: bool, as_json: bool) -> None
       flask templates import templates.csv --channel 乐信通 --dry-run
       flask templates import templates.csv --channel 乐信通
     """
-    channel_id = _channel_id(channel_name, as_json)
+    channel_id = _channel_id(channel_name)
     try:
         content = file.read_bytes()
         result = template_imports.take_file(channel_id, file.name, content, ACTOR, clock.now(), dry_run=dry_run)
     except Refusal as refusal:
-        _unusable([sentence(problem) for problem in refusal.problems], as_json)
+        _unusable([sentence(problem) for problem in refusal.problems])
     except OSError as error:
-        _unusable([f"{file}: {error.strerror}"], as_json)
-    if as_json:
-        echo(json.dumps(_as_json(result, dry_run), ensure_ascii=False))
-    else:
-        _print(result, dry_run)
-    raise SystemExit(0 if result.clean else SOME_REFUSED)
+        _unusable([f"{file}: {error.strerror}"])
+    counts = ", ".join(f"{count} {fate}" for fate, count in result.counts.items())
+    line = f"{'Dry run, nothing was changed: ' if dry_run else ''}{counts}"
+    code = 0 if result.clean else SOME_REFUSED
+    return Shown(_as_json(result, dry_run), [line], _complaints(result), code)
 
 
-@command.command("sync")
+@command.command("sync", shows=True)
 @click.option("--channel", "channel_name", help="Only this channel; without it all whose provider can be asked.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a channel for scripts.")
-def sync(channel_name: str | None, as_json: bool) -> None:
+def sync(channel_name: str | None) -> Shown:
     """Compare the templates and signatures with what the providers list now.
 
     Says what is new, changed or withdrawn. Runs being sent with a text that is not approved any more are held.
@@ -85,35 +87,34 @@ def sync(channel_name: str | None, as_json: bool) -> None:
     """
     if channel_name:
         try:
-            results = [template_sync.sync(_channel_id(channel_name, as_json), ACTOR, clock.now())]
+            results = [template_sync.sync(_channel_id(channel_name), ACTOR, clock.now())]
         except Refusal as refusal:
-            _unusable([sentence(problem) for problem in refusal.problems], as_json)
+            _unusable([sentence(problem) for problem in refusal.problems])
     else:
         results = template_sync.sync_all(clock.now(), ACTOR)
-    for result in results:
-        if as_json:
-            echo(json.dumps(_sync_as_json(result), ensure_ascii=False))
-        else:
-            _print_sync(result)
-    if not results and not as_json:
-        echo("No active channel's provider can be asked for its templates.")
-    raise SystemExit(0 if all(result.ok for result in results) else 1)
+    lines = [line for result in results for line in _sync_lines(result)]
+    notes = [
+        f"{result.channel}: {words.sync_trouble(result.trial.result, result.trial.outcome or '', result.trial.code)}"
+        for result in results
+        if not result.ok
+    ]
+    code = 0 if all(result.ok for result in results) else 1
+    nobody = [] if results else ["No active channel's provider can be asked for its templates."]
+    return Shown({"items": [_sync_as_json(result) for result in results]}, [*lines, *nobody], notes, code)
 
 
-def _print_sync(result: SyncResult) -> None:
+def _sync_lines(result: SyncResult) -> Iterator[str]:
     if not result.ok:
-        why = words.sync_trouble(result.trial.result, result.trial.outcome or "", result.trial.code)
-        echo(f"{result.channel}: {why}", err=True)
         return
     for change in result.changes:
         fields = f" ({words.changed_fields(change.fields)})" if change.fields else ""
         reason = f": {change.reason}" if change.reason else ""
-        echo(f"{result.channel}: {change.code} {change.name}: {label(change.fate, 'SyncFate')}{fields},"
-                   f" {label(change.audit, 'Audit')}{reason}")  # fmt: skip
+        fate = f"{label(change.fate, 'SyncFate')}{fields}, {label(change.audit, 'Audit')}{reason}"
+        yield f"{result.channel}: {change.code} {change.name}: {fate}"
         if change.purpose == Purpose.UNSAID and change.audit == Audit.APPROVED:
-            echo(f"{result.channel}: {change.code}: {sentence(Problem('template_purpose_unsaid', 'purpose'))}")
+            yield f"{result.channel}: {change.code}: {sentence(Problem('template_purpose_unsaid', 'purpose'))}"
     note = f" (runs held: {result.held})" if result.held else ""
-    echo(f"{result.channel}: {words.changes_told(result.counts)}{note}")
+    yield f"{result.channel}: {words.changes_told(result.counts)}{note}"
 
 
 def _sync_as_json(result: SyncResult) -> dict[str, Any]:
@@ -133,60 +134,67 @@ def _sync_as_json(result: SyncResult) -> dict[str, Any]:
     }
 
 
-@command.command("list")
+@command.command("list", shows=True)
 @click.option("--channel", "channel_name", help="Only those of this channel.")
 @click.option("--audit", type=click.Choice([audit.value for audit in Audit]), help="Only those in this audit state.")
 @click.option("--search", default="", help="Only those with these words in text, name, code or signature.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for scripts.")
 @TAG
 @ARCHIVED
-def list_(channel_name: str | None, audit: str | None, search: str, as_json: bool, tag: str, archived: bool) -> None:
+def list_(channel_name: str | None, audit: str | None, search: str, tag: str, archived: bool) -> Shown:
     """Print the templates, newest first: id, audit state, kind, code, name, text.
 
     \b
     Example:
       flask templates list --channel 乐信通 --audit approved
     """
-    channel_id = _channel_id(channel_name, as_json) if channel_name else None
-    before: int | None = None
-    state = Audit(audit) if audit else None
-    while rows := sms_templates.find_page(channel_id, state, search, before, 500, tag=tag, archived=archived):
-        for row in rows:
-            if as_json:
-                names = ("id", "channel_id", "code", "name", "text", "signature", "purpose", "audit", "audit_reason")
-                echo(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False))
-            else:
-                signed = f"【{row.signature}】" if row.signature else ""
-                echo(f"{row.id}\t{row.audit}\t{row.purpose}\t{row.code}\t{row.name}\t{signed}{row.text!r}")
+    channel_id = _channel_id(channel_name) if channel_name else None
+    state, before = Audit(audit) if audit else None, None
+    rows: list[SmsTemplate] = []
+    while page := sms_templates.find_page(channel_id, state, search, before, 500, tag=tag, archived=archived):
+        rows += page
         before = rows[-1].id
+    return listed(rows, setup.template, _line)
 
 
-def _channel_id(name: str, as_json: bool) -> int:
+def _line(row: SmsTemplate) -> str:
+    signed = f"【{row.signature}】" if row.signature else ""
+    return f"{row.id}\t{row.audit}\t{row.purpose}\t{row.code}\t{row.name}\t{signed}{row.text!r}"
+
+
+@command.command("show", shows=True)
+@click.argument("template_id", type=ROW_ID)
+def show(template_id: int) -> Shown:
+    """Print a template.
+
+    Example: flask templates show 3
+    """
+    document = setup.template(sms_templates.get(template_id))
+    return Shown(document, (f"{name:14} {json_text(value)}" for name, value in document.items()))
+
+
+def _channel_id(name: str) -> int:
     try:
         return accounts.by_name(name).id
     except NotFound:
         names = ", ".join(row.name for row in accounts.everything()) or "none yet"
-        _unusable([f"There is no channel called {name!r}. Channels: {names}."], as_json)
+        _unusable([f"There is no channel called {name!r}. Channels: {names}."])
 
 
-def _unusable(sentences: list[str], as_json: bool) -> NoReturn:
-    if as_json:
-        echo(json.dumps({"error": sentences}, ensure_ascii=False))
-    else:
-        for text in sentences:
-            echo(text, err=True)
+def _unusable(sentences: list[str]) -> NoReturn:
+    if is_json():
+        fail_as_json("unusable", " ".join(sentences), status=UNUSABLE)
+    for text in sentences:
+        echo(text, err=True)
     raise SystemExit(UNUSABLE)
 
 
-def _print(result: ImportResult, dry_run: bool) -> None:
+def _complaints(result: ImportResult) -> Iterator[str]:
     for number, problem in result.column_problems:
-        echo(f"row {number}: {sentence(problem)}", err=True)
+        yield f"row {number}: {sentence(problem)}"
     for row in result.rows:
         for problem in row.problems:
             kind = "warning" if problem.warning else label(row.fate)
-            echo(f"row {row.number}: {row.code or row.name or '?'}: {kind}: {sentence(problem)}", err=True)
-    counts = ", ".join(f"{count} {fate}" for fate, count in result.counts.items())
-    echo(f"{'Dry run, nothing was changed: ' if dry_run else ''}{counts}")
+            yield f"row {row.number}: {row.code or row.name or '?'}: {kind}: {sentence(problem)}"
 
 
 def _as_json(result: ImportResult, dry_run: bool) -> dict[str, Any]:

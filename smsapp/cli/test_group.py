@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from smsapp.cli.ids import ROW_ID
-from smsapp.cli.output import CommandGroup, echo
+from smsapp.cli.output import CommandGroup, Shown, echo, listed
 from smsapp.domain import phone
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
@@ -15,26 +15,30 @@ command = CommandGroup("test-group", help="The test group: list, add, seed, remo
 ACTOR = Actor("flask test-group")
 
 
-@command.command("list")
-def list_() -> None:
+@command.command("list", shows=True)
+def list_() -> Shown:
     """Print the test group: id, name, masked number, and whether it is a seed.
 
     Example: flask test-group list
     """
-    for each in colleagues.everybody():
-        echo("\t".join((str(each.id), each.name, phone.mask(each.phone), "seed" if each.is_seed else "proofs")))
+    return listed(
+        colleagues.everybody(),
+        lambda one: {"id": one.id, "name": one.name, "phone": phone.mask(one.phone), "is_seed": one.is_seed},
+        lambda one: "\t".join((str(one.id), one.name, phone.mask(one.phone), "seed" if one.is_seed else "proofs")),
+    )
 
 
-@command.command("add")
+@command.command("add", shows=True)
 @click.argument("name")
 @click.argument("number")
 @click.option("--seed", is_flag=True, help="Also gets one text of every run.")
-def add(name: str, number: str, seed: bool) -> None:
+def add(name: str, number: str, seed: bool) -> Shown:
     """Add somebody to the test group and print their id.
 
     Example: flask test-group add 林然 13800138000 --seed
     """
-    echo(str(colleagues.add(name, number, ACTOR, clock.now(), is_seed=seed)))
+    colleague_id = colleagues.add(name, number, ACTOR, clock.now(), is_seed=seed)
+    return Shown({"id": colleague_id}, [str(colleague_id)])
 
 
 @command.command("seed")

@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from smsapp.cli.ids import ROW_ID
-from smsapp.cli.output import CommandGroup, echo
+from smsapp.cli.output import CommandGroup, Shown, echo, listed
 from smsapp.domain.webhook import OFFERED
 from smsapp.services.apps import webhooks
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
+
+if TYPE_CHECKING:
+    from smsapp.store.apps.webhooks import Webhook
 
 command = CommandGroup("webhooks", help="Programs that hear of events.")
 ACTOR = Actor("flask webhooks")
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
-@command.command("list")
-def list_() -> None:
+@command.command("list", shows=True)
+def list_() -> Shown:
     """Print the webhooks: id, state, when an event was last taken, host, name.
 
     Example: flask webhooks list
     """
-    for row in webhooks.listed():
-        state = "off" if not row.active else "failing" if row.failing_since else "on"
-        taken = row.delivered_at.isoformat(timespec="seconds") if row.delivered_at else "never"
-        echo("\t".join((str(row.id), state, taken, webhooks.host(row), row.name)))
+    return listed(webhooks.listed(), _document, _line)
 
 
-@command.command("add")
+def _document(row: Webhook) -> dict[str, Any]:
+    shown = {"id": row.id, "name": row.name, "state": _state(row), "host": webhooks.host(row), "events": row.kinds}
+    return shown | {"delivered_at": row.delivered_at, "failing_since": row.failing_since}
+
+
+def _line(row: Webhook) -> str:
+    taken = row.delivered_at.isoformat(timespec="seconds") if row.delivered_at else "never"
+    return "\t".join((str(row.id), _state(row), taken, webhooks.host(row), row.name))
+
+
+def _state(row: Webhook) -> str:
+    return "off" if not row.active else "failing" if row.failing_since else "on"
+
+
+@command.command("add", shows=True)
 @click.argument("name")
 @click.argument("url")
 @click.option(
@@ -40,13 +55,13 @@ def list_() -> None:
     type=click.Choice([str(kind) for kind in OFFERED]),
     help="A kind of event that it hears of; repeat it. Without: all of them.",
 )
-def add(name: str, url: str, kinds: tuple[str, ...]) -> None:
+def add(name: str, url: str, kinds: tuple[str, ...]) -> Shown:
     """Make a webhook; print its id and its secret, which is shown this once.
 
     Example: flask webhooks add "Order system" https://orders.example/sms --event run.finished --event opt_out.added
     """
     row, secret = webhooks.create(name, url, kinds or OFFERED, ACTOR, clock.now())
-    echo(f"{row.id}\t{secret}")
+    return Shown({"id": row.id, "secret": secret}, [f"{row.id}\t{secret}"])
 
 
 @command.command("switch")
@@ -80,18 +95,24 @@ def test(webhook_id: int) -> None:
     webhooks.try_out(webhook_id, ACTOR, clock.now())
 
 
-@command.command("log")
+@command.command("log", shows=True)
 @click.argument("webhook_id", type=ROW_ID)
-def log(webhook_id: int) -> None:
+def log(webhook_id: int) -> Shown:
     """Print what was sent to a webhook, newest first: time, event, its id, state, tries, status or code.
 
     Example: flask webhooks log 2
     """
     row = webhooks.row(webhook_id)
-    for delivery, event in webhooks.log(row.id).rows:
-        answer = str(delivery.status or delivery.code or "-")
-        words = (event.at.isoformat(), event.kind, f"msg_{event.uid}", delivery.state, str(delivery.tries), answer)
-        echo("\t".join(words))
+    names = ("at", "kind", "id", "state", "tries", "status", "code")
+    rows = [
+        (event.at, event.kind, f"msg_{event.uid}", delivery.state, delivery.tries, delivery.status, delivery.code)
+        for delivery, event in webhooks.log(row.id).rows
+    ]
+    return listed(
+        rows,
+        lambda values: dict(zip(names, values, strict=True)),
+        lambda values: "\t".join((values[0].isoformat(), *map(str, values[1:5]), str(values[5] or values[6] or "-"))),
+    )
 
 
 @command.command("send-since")

@@ -10,7 +10,7 @@ import enum
 import re
 from collections.abc import Collection, Mapping
 
-from smsapp.domain.errors import Problem
+from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.roles import Role
 
 MOST_NAME = 80
@@ -29,14 +29,33 @@ class Scope(enum.StrEnum):
     """What a key may do; each operation needs one of them."""
 
     READ = "read"
+    DRAFT = "draft"
+    """Create, change and rehearse drafts, and nothing else; write includes it."""
     WRITE = "write"
     """Change contacts, segments, templates, opt-outs and drafts; stop, pause and end."""
     CONFIRM = "confirm"
     """Let texts leave: confirm a campaign, resume it, send one message."""
 
 
-ROLE_OF: Mapping[Scope, Role] = {Scope.READ: Role.VIEWER, Scope.WRITE: Role.OPERATOR, Scope.CONFIRM: Role.OPERATOR}
+ROLE_OF: Mapping[Scope, Role] = {
+    Scope.READ: Role.VIEWER,
+    Scope.DRAFT: Role.OPERATOR,
+    Scope.WRITE: Role.OPERATOR,
+    Scope.CONFIRM: Role.OPERATOR,
+}
 """The role in which the services see a key. The scope of each operation is asked before, by the API itself."""
+
+
+class RealChannelRefused(Refusal):
+    """A test key asked for a channel that is no simulator."""
+
+    def __init__(self) -> None:
+        super().__init__(Problem("test_key"))
+
+
+def covers(scopes: Collection[Scope], needed: Scope) -> bool:
+    """Return whether a key with these scopes may do what needs this one."""
+    return needed in scopes or (needed is Scope.DRAFT and Scope.WRITE in scopes)
 
 
 def role_of(scopes: Collection[Scope]) -> Role | None:

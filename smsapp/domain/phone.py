@@ -178,13 +178,13 @@ def mask_inside(text: str) -> str:
 
 
 def mask_all(value: Any) -> Any:
-    """Return JSON with the phone numbers in its texts and figures masked; a figure that is one becomes a text."""
+    """Return JSON with the phone numbers in its names, texts and figures masked; such a figure becomes a text."""
     if isinstance(value, str):
         return mask_inside(value)
     if isinstance(value, list):
         return [mask_all(item) for item in value]
     if isinstance(value, dict):
-        return {name: mask_all(item) for name, item in value.items()}
+        return {mask_all(name): mask_all(item) for name, item in value.items()}
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     masked = mask_inside(str(value))

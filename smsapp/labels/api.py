@@ -47,6 +47,7 @@ STATUS_TITLES = {
 
 LABELS = {
     Scope.READ: _l("Read"),
+    Scope.DRAFT: _l("Draft only"),
     Scope.WRITE: _l("Write"),
     Scope.CONFIRM: _l("Confirm"),
     KeyState.ACTIVE: _l("Active"),

@@ -34,10 +34,11 @@ NEEDS: dict[Scope, set[str]] = {
             "list_replies",
         ),
     },
+    Scope.DRAFT: {"create_campaign", "edit_campaign", "rehearse_campaign"},
     Scope.WRITE: {
         *("change_contact", "upsert_contacts", "delete_contact", "create_segment", "create_segment_from_ids"),
-        *("delete_segment", "recompute_segment", "import_templates", "sync_templates", "create_campaign"),
-        *("edit_campaign", "delete_campaign", "rehearse_campaign", "stop_campaign", "pause_campaign", "end_campaign"),
+        *("delete_segment", "recompute_segment", "import_templates", "sync_templates"),
+        *("delete_campaign", "stop_campaign", "pause_campaign", "end_campaign"),
         *("add_opt_out", "remove_opt_out"),
     },
     Scope.CONFIRM: {"confirm_campaign", "resume_campaign", "send_message"},
@@ -62,10 +63,11 @@ def test_every_operation_has_a_line_in_the_table_and_every_address_is_described(
 @pytest.mark.parametrize("scope", Scope)
 def test_a_key_gets_in_where_the_table_says_and_nowhere_else(app: Flask, programs: Programs, scope: Scope) -> None:
     program = programs.with_(scope, per_minute=60_000)
+    lets_in = NEEDS[scope] | (NEEDS[Scope.DRAFT] if scope is Scope.WRITE else set())
     differences = []
     for name, method, path in operations():
         response = program.raw.open(f"/api/v1{path}", method=method, headers=program.headers, json={})
-        if (response.status_code == 403) != (name not in NEEDS[scope]) or response.status_code >= 500:
+        if (response.status_code == 403) != (name not in lets_in) or response.status_code >= 500:
             differences.append(f"{scope} {name}: {response.status}")
     assert not differences, differences
 

@@ -22,7 +22,7 @@ def test_registrations_are_typed_in_listed_and_removed(runner: FlaskCliRunner) -
         == 0
     )
     code, text = flask("list", *on, "--json")
-    assert (code, json.loads(text)["states"]) == (
+    assert (code, json.loads(text)["items"][0]["states"]) == (
         0,
         {"mobile": "unknown", "unicom": "registered", "telecom": "unknown"},
     )

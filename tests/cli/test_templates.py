@@ -85,7 +85,7 @@ def test_an_unusable_file_ends_with_exit_code_2(flask: Cli, tmp_path: Path) -> N
     assert result.stderr.strip()
     result = flask("--json", file="a,b\n1,2\n")
     assert result.exit_code == 2
-    assert json.loads(result.stdout)["error"]
+    assert json.loads(result.stderr)["code"] == "unusable"
     assert flask("import", str(tmp_path / "none.csv"), "--channel", "乐信通").exit_code == 2
 
 
@@ -103,8 +103,8 @@ def test_the_list_can_be_narrowed_and_read_by_scripts(flask: Cli) -> None:
     builders.template(builders.channel().id, code="OTHER", audit="pending")
     assert "SMS_1" in flask("list", "--channel", "乐信通", "--audit", "approved").stdout
     assert flask("list", "--search", "没有这样的").stdout == ""
-    lines = [json.loads(line) for line in flask("list", "--json").stdout.splitlines()]
-    assert [line["code"] for line in lines] == ["OTHER", "SMS_1"]
+    items = json.loads(flask("list", "--json").stdout)["items"]
+    assert [item["code"] for item in items] == ["OTHER", "SMS_1"]
 
 
 @pytest.mark.parametrize("args", [("import", "--help"), ("list", "--help")])
@@ -134,7 +134,7 @@ def test_a_sync_of_all_channels_that_fails_at_one_has_exit_code_1(flask: Cli, mo
     assert result.exit_code == 1
     assert "The provider does not accept the account" in result.stderr
     assert "AuthFailure" in result.stderr
-    assert json.loads(flask("sync", "--json").stdout)["error"] == "account_error"
+    assert json.loads(flask("sync", "--json").stdout)["items"][0]["error"] == "account_error"
 
 
 def test_a_channel_that_cannot_be_asked_for_templates_has_exit_code_2(flask: Cli) -> None:

@@ -15,12 +15,14 @@ MAY_IMPORT = {
     "channels": {"channels", "domain"},
     "services": {"services", "store", "channels", "domain", "config"},
     "labels": {"labels", "domain"},
+    "shapes": {"shapes", "services", "domain", "labels"},
     "web": {"web", "services", "domain", "labels"},
-    "api": {"api", "services", "domain", "labels"},
+    "api": {"api", "services", "domain", "labels", "shapes"},
+    "mcp": {"mcp", "services", "domain", "labels", "shapes"},
     "jobs": {"jobs", "services", "domain", "labels"},
-    "cli": {"cli", "services", "domain", "labels", "config"},
+    "cli": {"cli", "services", "domain", "labels", "shapes", "config"},
 }
-DOORS = {"web", "api", "jobs", "cli"}
+DOORS = {"web", "api", "mcp", "jobs", "cli"}
 ROOF = {"factory"}
 OURS = {"smsapp", "config", "wsgi", "worker", "tests", "bench"}
 
@@ -35,6 +37,8 @@ STRANGERS = {
     "channels": {"flask", "click", "requests"} | PAGES | QUEUES | DATABASE,
     "services": {"click", "requests"} | PAGES | QUEUES,
     "web": {"click"} | QUEUES | DATABASE,
+    "shapes": {"flask", "click"} | PAGES | QUEUES | DATABASE,
+    "mcp": (PAGES - {"flask_babel"}) | QUEUES | DATABASE | CALLS,
     "api": {"click", "flask_wtf", "wtforms", "flask_login"} | QUEUES | DATABASE,
     "jobs": {"click"} | PAGES | QUEUES | DATABASE | CALLS,
     "cli": (PAGES - {"flask_babel"}) | QUEUES | DATABASE,

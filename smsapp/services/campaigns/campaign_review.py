@@ -12,6 +12,7 @@ from smsapp.domain import template_problems
 from smsapp.domain.errors import Problem
 from smsapp.domain.forecast import Forecast
 from smsapp.domain.local_time import is_far
+from smsapp.domain.provenance import Provenance
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import Purpose
 from smsapp.services.campaigns import campaigns, drafts, same_text, variables
@@ -33,6 +34,11 @@ class Review(DraftPreview):
     """Everything a person confirms, as of a moment."""
 
     campaign: Campaign
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Which parts of the draft a program has set last."""
+        return Provenance.from_json(self.campaign.provenance)
 
     @cached_property
     def problems(self) -> list[Problem]:

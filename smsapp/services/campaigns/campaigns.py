@@ -12,6 +12,7 @@ from smsapp.domain import leave_out
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status
 from smsapp.domain.errors import Conflict, Problem, Refusal
+from smsapp.domain.provenance import Provenance
 from smsapp.domain.rights import Right
 from smsapp.domain.schedule import Kind
 from smsapp.domain.tags import Item
@@ -203,7 +204,8 @@ def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> Copi
     """Store a copy of the campaign, in any status, as a new draft under `name`."""
     require(actor, Right.CAMPAIGNS_WRITE)
     with writing() as session:
-        draft = draft_of(require_campaign(session, campaign_id))
+        campaign = require_campaign(session, campaign_id)
+        draft = draft_of(campaign)
         schedule = schedules.moved_forward(draft.schedule, now)
         gone = {*draft.audience.ids} - {*segments.names(session, draft.audience.ids)}
         copy = replace(
@@ -216,7 +218,8 @@ def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> Copi
         if not name.strip():
             raise Refusal(Problem("name_missing", "name"))
         refuse_unfit(session, copy)
-        copy_id = add_row(session, copy, actor, now)
+        origins = Provenance.from_json(campaign.provenance).after(draft, copy, actor.program, now)
+        copy_id = add_row(session, copy, actor, now, origins)
         tag_rows.copy(session, Item.CAMPAIGN, campaign_id, copy_id)
         log_action(session, actor, "copy", NOUN, copy_id, now, name=name, source=campaign_id)
     return CopiedCampaign(copy_id, moved=schedule != draft.schedule, lost=bool(gone))

@@ -8,13 +8,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from smsapp.domain import audience_rule
+from smsapp.domain import audience_rule, provenance
 from smsapp.domain import campaign as rules
 from smsapp.domain import schedule as schedules
 from smsapp.domain.bounds import faults
 from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, SecondFacts, Status, TextFacts
 from smsapp.domain.draft import FIELDS, Draft
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
+from smsapp.domain.provenance import Provenance
 from smsapp.domain.rights import Right
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import fit, is_usable, neutral, variables
@@ -97,15 +98,18 @@ def save(campaign_id: int, version: int, draft: Draft, actor: Actor, now: dt.dat
     require(actor, Right.CAMPAIGNS_WRITE)
     with writing() as session:
         campaign = require_campaign(session, campaign_id)
-        if campaign.status == Status.DRAFT and draft_of(campaign) == draft:
+        before = draft_of(campaign)
+        if campaign.status == Status.DRAFT and before == draft:
             return campaign.version
         refuse_unfit(session, draft)
+        origins = Provenance.from_json(campaign.provenance).after(before, draft, actor.program, now)
         saved = campaigns.move(
             session,
             campaign_id,
             Action.EDIT,
             Campaign.version == version,
             **_columns(draft),
+            provenance=origins.as_json(),
             version=version + 1,
             updated_by=actor.user_id,
             updated_at=now,
@@ -125,10 +129,11 @@ def problems(draft: Draft, now: dt.datetime) -> list[Problem]:
     return rules.problems(facts_of(current_session(), draft, now))
 
 
-def add_row(session: Session, draft: Draft, actor: Actor, now: dt.datetime) -> int:
-    """Store the draft as a new campaign and return its id."""
+def add_row(session: Session, draft: Draft, actor: Actor, now: dt.datetime, origins: Provenance | None = None) -> int:
+    """Store the draft as a new campaign and return its id; without `origins` all of it is the actor's."""
     campaign = Campaign(
         **_columns(draft),
+        provenance=(provenance.of_new(draft, actor.program, now) if origins is None else origins).as_json(),
         status=Status.DRAFT,
         grace_minutes=settings().LATE_GRACE_MINUTES,
         created_by=actor.user_id,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
 
 from smsapp.channels.contract import Channel
 from smsapp.domain import number_limits
+from smsapp.domain.api_key import SIMULATOR, RealChannelRefused
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.numbering import read_countries
@@ -71,6 +73,13 @@ def everything() -> list[ChannelRow]:
 def names() -> dict[int, str]:
     """Return {id: name} of all channels, active ones first."""
     return store.names(current_session())
+
+
+def refuse_real(channel_ids: Iterable[int | None]) -> None:
+    """Raise RealChannelRefused if one of the channels is no simulator: for test keys."""
+    kinds = {row.id: row.kind for row in everything()}
+    if any(kinds.get(id_, SIMULATOR) != SIMULATOR for id_ in channel_ids if id_ is not None):
+        raise RealChannelRefused
 
 
 def by_name(name: str) -> ChannelRow:

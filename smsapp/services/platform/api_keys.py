@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from smsapp.domain import api_key as rules
 from smsapp.domain.api_key import KEY, SHOWN, KeyState, Scope
 from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.provenance import Door, Program
 from smsapp.domain.rights import Right
 from smsapp.domain.roles import Role
 from smsapp.services.platform import audit_log
@@ -46,10 +47,11 @@ class KeyHolder:
     sees_numbers: bool
     per_minute: int
 
-    def actor(self, address: str, request: tuple[int, str] | None) -> Actor:
+    def actor(self, door: Door, address: str = "", request: tuple[int, str] | None = None) -> Actor:
         """Return the actor for services and the audit log; `request` names the row of its Idempotency-Key."""
         role: Role | None = rules.role_of(self.scopes)
-        return Actor(f"API: {self.name}", address=address, role=role, request=request)
+        name = f"{door.upper()}: {self.name}"
+        return Actor(name, address=address, role=role, request=request, program=Program(self.name, door))
 
 
 def listed() -> Sequence[ApiKey]:

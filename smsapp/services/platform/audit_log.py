@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from smsapp.domain.phone import mask_inside
+from smsapp.domain.provenance import Program
 from smsapp.domain.roles import Role
 from smsapp.store import api_requests, audit_chain
 from smsapp.store.users import AuditEntry
@@ -28,6 +29,8 @@ class Actor:
     """The person's role as of this request; without it a person may do nothing (services/platform/access.py)."""
     request: tuple[int, str] | None = None
     """The row of the HTTP API's request that this is (store/api_requests.py), if it may be sent again."""
+    program: Program | None = None
+    """The program that acts with a key of the HTTP API; None for persons, commands and jobs."""
 
     @property
     def is_system(self) -> bool:

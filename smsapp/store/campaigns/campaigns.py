@@ -98,6 +98,8 @@ class Campaign(Base):
     """{"confirmed", "previous"}: domain/drift.py Audience.as_json() at the confirmation, and of the last run."""
     failure: Mapped[str] = mapped_column(sa.String(40), default="")
     """Why the last run failed: an Outcome, a HoldReason or a RunFailure; "" otherwise."""
+    provenance: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """Parts of the draft that a program has set last: domain/provenance.py Provenance.as_json()"""
     version: Mapped[int] = mapped_column(default=1)
     """Incremented by every saved edit; a form based on an older version is refused."""
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))

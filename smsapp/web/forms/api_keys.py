@@ -19,6 +19,7 @@ class NewApiKeyForm(PageForm):
         _l("What it may do"),
         choices=[
             (Scope.READ.value, _l("Read")),
+            (Scope.DRAFT.value, _l("Draft only")),
             (Scope.WRITE.value, _l("Write")),
             (Scope.CONFIRM.value, _l("Confirm")),
         ],

@@ -30,6 +30,7 @@ from smsapp.domain.draft import CHOICES, Draft
 from smsapp.domain.errors import Problem
 from smsapp.domain.rest_days import DaysOff, Rest
 from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
+from smsapp.domain.schedule_kind import of_its_kind
 from smsapp.domain.segment import Match
 from smsapp.domain.writing import Form
 from smsapp.labels import campaigns as words
@@ -173,23 +174,22 @@ class CampaignForm(TagFields, PageForm):
     def schedule(self) -> Schedule:
         """Return the schedule that was typed; fields of another kind of schedule are ignored."""
         kind_value = self.cycle.data if self.kind.data == RECUR else self.kind.data
-        kind = Kind(kind_value) if kind_value in set(Kind) else Kind.NOW
-        now, recurring = kind is Kind.NOW, kind in RECURRING
-        return Schedule(
-            kind=kind,
+        typed = Schedule(
+            kind=Kind(kind_value) if kind_value in set(Kind) else Kind.NOW,
             zone=self.zone.data or "UTC",
-            time=None if now else _seconds(self.time.data),
-            start=None if now else self.start.data,
-            end=self.end.data if recurring else None,
-            weekdays=tuple(sorted(self.weekdays.data or ())) if kind is Kind.WEEKLY else (),
-            monthdays=tuple(sorted(self.monthdays.data or ())) if kind is Kind.MONTHLY else (),
+            time=_seconds(self.time.data),
+            start=self.start.data,
+            end=self.end.data,
+            weekdays=tuple(self.weekdays.data or ()),
+            monthdays=tuple(self.monthdays.data or ()),
             until=_seconds(self.until.data),
-            until_date=self.until_date.data if self.until.data and not recurring else None,
+            until_date=self.until_date.data,
             spread_until=_seconds(self.spread_until.data),
             rest=Rest(self.rest.data) if self.rest.data in set(Rest) else Rest.IGNORED,
             days_off=DaysOff(self.days_off.data) if self.days_off.data in set(DaysOff) else DaysOff.HOLIDAYS,
-            skipped=tuple(self.skipped.data or ()) if recurring else (),
+            skipped=tuple(self.skipped.data or ()),
         )
+        return of_its_kind(typed)
 
 
 @dataclass(frozen=True)

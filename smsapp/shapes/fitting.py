@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
+
+UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 
 
 class Whole(validate.Regexp):
@@ -24,3 +27,12 @@ class JsonBoolean(fields.Boolean):
         if not isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return value
+
+
+def storable(value: Any) -> Any:
+    """Return JSON with marks in the place of what no database stores in a text: U+0000 and halves of pairs."""
+    if isinstance(value, str):
+        return value if value.isascii() and "\0" not in value else UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    return {storable(name): storable(item) for name, item in value.items()} if isinstance(value, dict) else value

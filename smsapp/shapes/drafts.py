@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from smsapp.api.door import HIGHEST
-from smsapp.api.fitting import JsonBoolean, Whole
 from smsapp.domain.audience_rule import MOST_SEGMENTS, AudienceRule
 from smsapp.domain.campaign import LONGEST_NAME
 from smsapp.domain.carrier_prefixes import Carrier
@@ -19,8 +17,11 @@ from smsapp.domain.draft import Draft
 from smsapp.domain.rest_days import DaysOff, Rest
 from smsapp.domain.schedule import LAST_DAY, Kind, Schedule
 from smsapp.domain.segment import Match
+from smsapp.shapes.fitting import JsonBoolean, Whole
 
-MOST_TEXT = 1000
+HIGHEST = 2**31 - 1
+"""What the columns of ids hold."""
+MOST_TEXT, MOST_VARIABLES, MOST_NAME_OF_VARIABLE = 1000, 100, 120
 TIMES, DAYS = ("time", "until", "spread_until"), ("weekdays", "monthdays")
 
 
@@ -60,6 +61,11 @@ def _has_one_source(value: Mapping[str, Any]) -> None:
         raise ma.ValidationError("Give either property, perhaps with fallback, or fixed.")
 
 
+def _has_few_variables(mapping: Mapping[str, Any]) -> None:
+    if len(mapping) > MOST_VARIABLES:
+        raise ma.ValidationError(f"Give at most {MOST_VARIABLES} variables.")
+
+
 def time_field(description: str) -> fields.String:
     return fields.String(
         validate=Whole(r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"),
@@ -94,9 +100,14 @@ class DraftSchema(ma.Schema):
     channel_id = id_field(allow_none=True)
     template_id = id_field(allow_none=True)
     mapping = fields.Dict(
-        keys=fields.String(),
+        keys=fields.String(validate=validate.Length(max=MOST_NAME_OF_VARIABLE)),
         values=fields.Nested(ValueSchema, validate=_has_one_source, metadata=EITHER),
-        metadata={"description": "Variable of the template -> what fills it."},
+        validate=_has_few_variables,
+        metadata={
+            "description": "Variable of the template -> what fills it.",
+            "maxProperties": MOST_VARIABLES,
+            "propertyNames": {"maxLength": MOST_NAME_OF_VARIABLE},
+        },
     )
     schedule = fields.Nested(ScheduleSchema)
     consented_only = JsonBoolean(load_default=False)
@@ -114,23 +125,38 @@ class EditSchema(DraftSchema):
     )
 
 
+NOTHING: Mapping[str, Any] = {
+    "audience": {"match": Match.ANY, "include": [], "exclude": []},
+    "channel_id": None,
+    "template_id": None,
+    "mapping": {},
+    "schedule": {},
+    "left_out_carriers": [],
+    "second_channel_id": None,
+    "second_template_id": None,
+}
+"""What a body means that leaves a field out, where it describes all of a draft."""
+
+
 def draft(body: Mapping[str, Any], before: Draft) -> Draft:
     """Return the draft a body describes; who is left out by choice on the review stays as it was `before`."""
-    audience = body.get("audience", {"match": Match.ANY, "include": [], "exclude": []})
-    chosen: Any = {
-        name: body.get(name) for name in ("channel_id", "template_id", "second_channel_id", "second_template_id")
+    return changed({**NOTHING, **body}, before)
+
+
+def changed(body: Mapping[str, Any], before: Draft) -> Draft:
+    """Return the draft `before` with the fields that a body names."""
+    readers: Mapping[str, Callable[[Any], Any]] = {
+        "audience": lambda one: AudienceRule(one["match"], tuple(one["include"]), tuple(one["exclude"])),
+        "mapping": lambda one: {name: _source(value) for name, value in one.items()},
+        "schedule": lambda one: _schedule(one, before.schedule.zone),
+        "left_out_carriers": lambda one: [carrier.value for carrier in one],
     }
-    return dataclasses.replace(
-        before,
-        name=body["name"],
-        audience=AudienceRule(audience["match"], tuple(audience["include"]), tuple(audience["exclude"])),
-        mapping={name: _source(value) for name, value in body.get("mapping", {}).items()},
-        schedule=_schedule(body.get("schedule", {}), before.schedule.zone),
-        consented_only=body["consented_only"],
-        seeds=body["seeds"],
-        left_out_carriers=[carrier.value for carrier in body.get("left_out_carriers", ())],
-        **chosen,
-    )
+    names = [name for name in DraftSchema().fields if name in body]
+    return dataclasses.replace(before, **{name: readers.get(name, _as_it_is)(body[name]) for name in names})
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _source(value: Mapping[str, Any]) -> dict[str, Any]:
