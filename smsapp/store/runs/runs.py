@@ -106,6 +106,8 @@ class Run(Base):
     (services/receipts/status_queries.py)."""
     valid_until: Mapped[dt.datetime | None]
     """What has not left by then expires."""
+    takes_until: Mapped[dt.datetime | None]
+    """Until when single messages are added to it (services/sending/single_messages.py); NULL: none, or no more."""
     own_rate: Mapped[float | None]  # messages a second; domain/own_rate.py
     rated_at: Mapped[dt.datetime | None]
     """The moment up to which its own rate is used up; later time has earned messages."""
@@ -270,6 +272,17 @@ def resume_due(session: Session, now: dt.datetime) -> int:
 def start_unfrozen(session: Session, run_id: int, now: dt.datetime) -> None:
     """Set `started_at` of a run that ends before its audience was frozen: it counts as started with nobody in it."""
     changed(session, sa.update(Run).where(Run.id == run_id, Run.started_at.is_(None)).values(started_at=now))
+
+
+def take_people(session: Session, run_id: int, until: dt.datetime | None) -> None:
+    """Let people be added to a run until then; None: no more."""
+    changed(session, sa.update(Run).where(Run.id == run_id).values(takes_until=until))
+
+
+def add_people(session: Session, run_id: int, target: int, planned: int) -> None:
+    """Count people who were added to a run."""
+    more = {"target": Run.target + target, "planned": Run.planned + planned}
+    changed(session, sa.update(Run).where(Run.id == run_id).values(**more))
 
 
 def unfinished(session: Session) -> Sequence[Run]:
