@@ -38,6 +38,8 @@ NAME = "api"
 SCHEME = "key"
 HIGHEST, HIGHEST_LONG = 2**31 - 1, 2**63 - 1
 """What the two kinds of id columns hold."""
+REPLAYED = {"Idempotency-Replayed": "true"}
+"""Headers of the answer to a request that had its effect before."""
 UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 EVERYWHERE = (401, 403, 422, 429, 503)
 """Statuses that every operation may answer with."""
@@ -158,21 +160,23 @@ def operation(
     errors: tuple[int, ...] = (),
     again: Callable[..., Any] | None = None,
     repeats: bool = False,
+    keeps_key: bool = False,
 ) -> Callable[[View], View]:
     """Serve a function at an address and describe it in the document.
 
     Path, `query` and `body` are its keyword arguments; what it returns is drawn by `answer`. `again` returns the answer
     of an effect that was made before, by the id of what was made or changed. `repeats`: an effect whose answer was lost
     may be half of it (some runs of several), so it is made again; if nothing is left to do, `again` answers.
+    `keeps_key`: the function gets the key as `idempotency_key` and sees to it itself that it has one effect.
     """
 
     def serve(view: View) -> View:
-        served: Any = bp.response(status, answer)(_called(view, with_query=query is not None))
+        served: Any = bp.response(status, answer)(_called(view, with_query=query is not None, with_key=keeps_key))
         possible = {*EVERYWHERE, *errors, *((404, 405) if "<" in path else ()), *((400, 413, 415) if body else ())}
         if method != "GET":
             possible |= {409}
         repeatable = method == "POST" and scope is not Scope.READ
-        if repeatable:
+        if repeatable and not keeps_key:
             served = _once(served, None if again is None else bp.response(status, answer)(again), repeats=repeats)
         for number in sorted(possible - {422}):
             served = bp.alt_response(number, HTTPStatus(number).name)(served)
@@ -191,12 +195,13 @@ def operation(
     return serve
 
 
-def _called(view: Callable[..., Any], *, with_query: bool) -> Callable[..., Any]:
+def _called(view: Callable[..., Any], *, with_query: bool, with_key: bool) -> Callable[..., Any]:
     """Return the view as it is called: what was only parsed to be checked is left out."""
 
     @functools.wraps(view)
     def called(query: Mapping[str, Any], headers: Mapping[str, Any] | None = None, **values: Any) -> Any:
-        return view(**values, **({"query": query} if with_query else {}))
+        key = {"idempotency_key": (headers or {}).get("key", "")} if with_key else {}
+        return view(**values, **key, **({"query": query} if with_query else {}))
 
     return called
 
@@ -210,8 +215,7 @@ def _once(view: Callable[..., Any], replay: Callable[..., Response] | None, *, r
         if not key:
             made: Response = view(**values)
             return made
-        same = b"\n".join([request.method.encode(), request.full_path.encode(), request.get_data()])
-        claim = api_requests.begin(holder().key_id, key, same, clock.now())
+        claim = api_requests.begin(holder().key_id, key, sameness(), clock.now())
         is_repeated = repeats and claim.earlier is Earlier.CHANGED
         places = [value for name, value in values.items() if name not in {"body", "headers", "query"}]
         noun_id = places[0] if places else claim.noun_id
@@ -244,8 +248,13 @@ def _earlier(claim: Claim, noun_id: int | None, replay: Callable[..., Response] 
             if replay is None or noun_id is None:
                 raise Refused(409, "idempotency_done")
             response = replay(noun_id)
-    response.headers["Idempotency-Replayed"] = "true"
+    response.headers.update(REPLAYED)
     return response
+
+
+def sameness() -> bytes:
+    """Return what makes a request the same one when it is sent again: method, address and body."""
+    return b"\n".join([request.method.encode(), request.full_path.encode(), request.get_data()])
 
 
 def _admit() -> None:

@@ -27,6 +27,8 @@ class Fate(enum.StrEnum):
     """Stored; it will be planned within a moment, or once its run may be."""
     EXCLUDED = "excluded"
     """Left out for a reason, as in every campaign."""
+    REMOVED = "removed"
+    """Its message was removed after MESSAGE_MONTHS."""
 
 
 class NeverPlanned(enum.StrEnum):

@@ -140,9 +140,7 @@ def tried_again(
     return _described(partial(retries.members, run_id), excluded, *choices)
 
 
-def asked_for(
-    run_id: int, channel_id: int, template_id: int, mapping: Mapping[str, Any], now: dt.datetime
-) -> Audience:
+def asked_for(run_id: int, channel_id: int, template_id: int, mapping: Mapping[str, Any], now: dt.datetime) -> Audience:
     """Return the people of the single messages that were assigned to this run and are not planned yet."""
     chosen = api_messages.members(run_id)
     plan = _described(lambda _property: chosen, [], channel_id, template_id, mapping, now)

@@ -208,7 +208,9 @@ def _open(group: Group, now: dt.datetime) -> int | None:
             return None
         campaign = _campaign_of_today(group, now) or _add_campaign(session, group, template, now)
         campaigns.move(session, campaign.id, Action.RETRY, next_due_at=None, failure="")
-        run_id = runs.add_run(session, campaign, now, now)
+        last = runs.last_slot(session, campaign.id)
+        slot = now if last is None else max(now, last + dt.timedelta.resolution)
+        run_id = runs.add_run(session, campaign, slot, now)
         if run_id is None:
             return None
         hold = recovery.hold_reason_of(session, oldest)

@@ -83,7 +83,7 @@ class Campaign(Base):
     seeds: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     """The seeds of the test group get one text of each of its runs."""
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """variable -> {"property": name, "fallback": text or null}, {"fixed": text}, or {"given": true}: with each request"""
+    """variable -> {"property": name, "fallback": text or null}, {"fixed": text}, or {GIVEN: true}"""
     schedule: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """domain/schedule.py Schedule.as_json()"""
     recurring: Mapped[bool] = mapped_column(default=False)

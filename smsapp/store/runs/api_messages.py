@@ -30,9 +30,7 @@ class ApiMessage(Base):
 
     __tablename__ = "api_message"
     __table_args__ = (
-        sa.Index(
-            "ix_api_message_waiting", "key_id", "template_id", "id", sqlite_where=WAITS, postgresql_where=WAITS
-        ),
+        sa.Index("ix_api_message_waiting", "key_id", "template_id", "id", sqlite_where=WAITS, postgresql_where=WAITS),
         sa.Index(
             "ix_api_message_run",
             "run_id",
@@ -144,8 +142,9 @@ def assign(
 
 
 def members(run_id: int) -> sa.Select[Any]:
-    """Return the SELECT of the contacts that were assigned to a run and are not planned yet."""
-    return sa.select(ApiMessage.contact_id).where(ApiMessage.run_id == run_id, *_UNPLANNED)
+    """Return the SELECT of the contacts that were assigned to a run, are there, and are not planned yet."""
+    there = sa.select(ApiMessage.contact_id).join(Contact, Contact.id == ApiMessage.contact_id)
+    return there.where(ApiMessage.run_id == run_id, *_UNPLANNED)
 
 
 def given(run_id: int, variable: str) -> sa.ColumnElement[str]:

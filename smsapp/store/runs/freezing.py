@@ -109,9 +109,7 @@ def cut_into_batches(session: Session, run_id: int, last: int, batch_size: int, 
         session.execute(sa.insert(Batch), batches)
 
 
-def _exclude(
-    session: Session, run_id: int, audience: audiences.Audience, *, is_frozen: bool = False
-) -> dict[str, int]:
+def _exclude(session: Session, run_id: int, audience: audiences.Audience, *, is_frozen: bool = False) -> dict[str, int]:
     """Insert the exclusions of an audience after its messages; return {reason: people}.
 
     `is_frozen`: of people who are added to a run that was frozen before. That transaction is no frozen one: somebody
