@@ -108,6 +108,9 @@ class IdempotencySchema(ma.Schema):
     )
 
 
+IDEMPOTENCY = IdempotencySchema()
+
+
 class PageQuery(ma.Schema):
     """The parameters of a list."""
 
@@ -182,10 +185,10 @@ def operation(
             served = bp.alt_response(number, HTTPStatus(number).name)(served)
         served = bp.alt_response(422, "UNPROCESSABLE_ENTITY")(served)
         if body is not None:
-            served = bp.arguments(body, location="json", arg_name="body")(served)
-        served = bp.arguments(query or ma.Schema, location="query", arg_name="query")(served)
+            served = bp.arguments(_made_once(body), location="json", arg_name="body")(served)
+        served = bp.arguments(_made_once(query or ma.Schema), location="query", arg_name="query")(served)
         if repeatable:
-            served = bp.arguments(IdempotencySchema, location="headers", arg_name="headers")(served)
+            served = bp.arguments(IDEMPOTENCY, location="headers", arg_name="headers")(served)
         served = bp.doc(operationId=view.__name__, **{"x-scope": scope.value})(served)
         served.public = True  # no cookie opens it; `_admit` asks for a key
         served.scope = scope
@@ -193,6 +196,11 @@ def operation(
         return view
 
     return serve
+
+
+def _made_once(schema: Made) -> ma.Schema:
+    """Return the schema itself: of a class another one would be made for each request."""
+    return schema() if isinstance(schema, type) else schema
 
 
 def _called(view: Callable[..., Any], *, with_query: bool, with_key: bool) -> Callable[..., Any]:
