@@ -121,7 +121,11 @@ def test_two_messages_to_one_number_both_leave(
 def test_a_person_who_is_left_out_has_a_reason(
     app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate
 ) -> None:
-    fine, opted_out, none = builders.contacts(1)[0], builders.contact(phone=builders.phone(99_000_003)), builders.contact()
+    fine, opted_out, none = (
+        builders.contacts(1)[0],
+        builders.contact(phone=builders.phone(99_000_003)),
+        builders.contact(),
+    )
     builders.kept(OptOut(phone=builders.phone(99_000_003), source="person", at=clock.now))
     ids = [send(template, who, "1", clock.now) for who in (fine, opted_out, none)]
     work(app, clock)

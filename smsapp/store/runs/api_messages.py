@@ -22,6 +22,7 @@ from smsapp.store.runs.runs import Exclusion, Message, Run
 PLANNER = 7_460_003
 """Key of the PostgreSQL advisory lock that lets one process plan at a time."""
 WAITS = sa.text("run_id IS NULL AND given IS NOT NULL")
+UNPLANNED = sa.text("given IS NOT NULL")
 IN_A_RUN = sa.text("run_id IS NOT NULL")
 
 
@@ -31,6 +32,10 @@ class ApiMessage(Base):
     __tablename__ = "api_message"
     __table_args__ = (
         sa.Index("ix_api_message_waiting", "key_id", "template_id", "id", sqlite_where=WAITS, postgresql_where=WAITS),
+        # Small, however many a run has taken.
+        sa.Index(
+            "ix_api_message_unplanned", "run_id", "contact_id", sqlite_where=UNPLANNED, postgresql_where=UNPLANNED
+        ),
         sa.Index(
             "ix_api_message_run",
             "run_id",
@@ -66,7 +71,7 @@ class Group(NamedTuple):
 
 
 _WAITING = (ApiMessage.run_id.is_(None), ApiMessage.given.is_not(None))
-_UNPLANNED = (ApiMessage.seq.is_(None), ApiMessage.reason == "")
+_UNPLANNED = (ApiMessage.given.is_not(None),)
 
 
 def only_planner(session: Session) -> bool:

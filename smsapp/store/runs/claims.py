@@ -215,7 +215,7 @@ def may_be_over(session: Session, run_id: int) -> bool:
 
 def last_seq(session: Session, run_id: int) -> int:
     """Return the highest seq in the batches of a run; 0 if it has none."""
-    return session.scalar(sa.select(sa.func.max(Batch.hi)).where(Batch.run_id == run_id)) or 0
+    return session.scalar(sa.select(Batch.hi).where(Batch.run_id == run_id).order_by(Batch.no.desc()).limit(1)) or 0
 
 
 def is_over(session: Session, run_id: int) -> bool:

@@ -46,6 +46,7 @@ def upgrade(parts: list[str]) -> None:
     )
     waits = "run_id IS NULL AND given IS NOT NULL"
     _create_index("ix_api_message_waiting", "api_message", ["key_id", "template_id", "id"], waits)
+    _create_index("ix_api_message_unplanned", "api_message", ["run_id", "contact_id"], "given IS NOT NULL")
     _create_index("ix_api_message_run", "api_message", ["run_id", "contact_id"], "run_id IS NOT NULL", unique=True)
     op.add_column("run", sa.Column("takes_until", db.UtcDateTime(), nullable=True))
     op.add_column("campaign", sa.Column("api_key_id", sa.Integer(), nullable=True))
