@@ -7,6 +7,7 @@ web server is killed while messages are taken: every one that was answered 202 i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -117,6 +118,16 @@ def memory_of(pid: int) -> float:
     return kib / 1024
 
 
+def busy(pid: int) -> float:
+    """Return the seconds that a process and everything that descends from it have had a processor."""
+    ticks = 0
+    for each in family(pid):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # with those of children that have ended
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def measure(seconds: int, database: str) -> int:
     """Measure for about so many seconds of messages, and as many of the empty operation; return the exit code."""
     with stage(database, 2) as product, sink_process(20) as sink:
@@ -156,10 +167,15 @@ def _in_turns(
     ids: list[int] = []
     took: list[float] = []
     empty_took: list[float] = []
+    spent = {"empty": 0.0, "ours": 0.0}
     for _ in range(max(1, round(seconds / SLICE))):
+        begun = busy(web)
         empty, asked = asyncio.run(ask_for(port, empties, SLICE))
         empty_took += [ms for each in asked for ms in each.took]
+        between = busy(web)
         ours, answered = asyncio.run(ask_for(port, messages, SLICE))
+        spent["empty"] += between - begun
+        spent["ours"] += busy(web) - between
         took += [ms for each in answered for ms in each.took]
         ids += [id_ for each in answered for id_ in each.ids]
         rates.append((ours, empty))
@@ -172,6 +188,9 @@ def _in_turns(
         times.sort()
         p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
         table.add(database, f"answer, {what}", f"p99 {p99:.0f} ms", f"median {p50:.0f} ms, worst {times[-1]:.0f} ms")
+    ours_ms, empty_ms = spent["ours"] / len(took) * 1000, spent["empty"] / len(empty_took) * 1000
+    table.add(database, "processor time of the web server", f"{ours_ms:.2f} ms", f"empty operation {empty_ms:.2f} ms",
+              empty_ms / ours_ms, least=LEAST)  # fmt: skip
     table.add(database, "memory of the web server", f"{memory_of(web):.0f} MiB", f"before {before:.0f} MiB")
     return ids
 

@@ -187,7 +187,7 @@ class Reached(NamedTuple):
 
 def number_of(session: Session, xwho: str, phone_property: str) -> Reached | None:
     """Return the contact of this user id; None if there is none."""
-    row = session.execute(_PHONES_OF, {"xwho": xwho}).one_or_none()
+    row = session.connection().execute(_PHONES_OF, {"xwho": xwho}).one_or_none()
     return None if row is None else Reached(row[0], row[1].get(phone_property) or "")
 
 
