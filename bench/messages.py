@@ -231,7 +231,12 @@ def _check_ledger(ids: list[int]) -> None:
         left = (session.scalar(queued.where(waits, ApiMessage.reason == "")) or 0) + len(message_requests.waiting(10))
         time.sleep(0.5)
     seconds = time.monotonic() - begun
-    rows = session.execute(sa.select(ApiMessage.id, ApiMessage.run_id, ApiMessage.seq, ApiMessage.reason)).all()
+    found = sa.select(ApiMessage.id, ApiMessage.at, ApiMessage.run_id, ApiMessage.seq, Message.answered_at)
+    joined = sa.and_(Message.run_id == ApiMessage.run_id, Message.seq == ApiMessage.seq)
+    rows = session.execute(found.outerjoin(Message, joined)).all()
+    waited = sorted(row.answered_at - row.at.timestamp() for row in rows if row.answered_at)
+    print(f"from request to the provider's answer: median {waited[len(waited) // 2]:.0f} s, "
+          f"p99 {waited[int(len(waited) * 0.99)]:.0f} s, worst {waited[-1]:.0f} s")  # fmt: skip
     planned = {row.id: (row.run_id, row.seq) for row in rows if row.seq is not None}
     missing = [id_ for id_ in ids if id_ not in planned]
     runs = session.query(Run).filter(Run.takes_until.is_not(None)).count()

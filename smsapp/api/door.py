@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -13,11 +12,10 @@ import marshmallow as ma
 from flask import Flask, Response, current_app, g, request
 from flask.blueprints import BlueprintSetupState
 from marshmallow import fields, validate
-from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from smsapp.api import problems
 from smsapp.api.fitting import Whole
+from smsapp.api.parsing import StrictParser
 from smsapp.api.problems import ProblemSchema, Refused
 from smsapp.domain.api_key import SIMULATOR, Scope
 from smsapp.domain.errors import Conflict
@@ -40,7 +38,6 @@ HIGHEST, HIGHEST_LONG = 2**31 - 1, 2**63 - 1
 """What the two kinds of id columns hold."""
 REPLAYED = {"Idempotency-Replayed": "true"}
 """Headers of the answer to a request that had its effect before."""
-UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 EVERYWHERE = (401, 403, 422, 429, 503)
 """Statuses that every operation may answer with."""
 DESCRIPTION = (
@@ -49,20 +46,6 @@ DESCRIPTION = (
     "sent again for 24 hours: it has one effect. Lists give a `next` cursor; send it as `after` until it is null. "
     "Numbers are masked unless the key may see them. Sentences come in the language of `Accept-Language`: zh or en."
 )
-
-
-class StrictParser(FlaskParser):
-    """Refuses parameters of an address that no operation knows; reads bodies whose texts every database stores."""
-
-    DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": ma.RAISE}
-
-    def load_json(self, req: Any, schema: Any) -> Any:
-        if not req.is_json:
-            raise UnsupportedMediaType
-        try:
-            return _storable(super().load_json(req, schema))
-        except (ValueError, RecursionError) as error:  # an endless figure, or lists within lists within lists
-            raise BadRequest from error
 
 
 class ApiBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
@@ -87,15 +70,6 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         self.DEFAULT_RESPONSE_CONTENT_TYPE = problems.MIMETYPE
         super()._register_responses()
         self.DEFAULT_RESPONSE_CONTENT_TYPE = usual
-
-
-def _storable(value: Any) -> Any:
-    """Return JSON with marks in the place of what no database stores in a text: U+0000 and halves of pairs."""
-    if isinstance(value, str):
-        return value if value.isascii() and "\0" not in value else UNSTORABLE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    return {_storable(name): _storable(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 class IdempotencySchema(ma.Schema):

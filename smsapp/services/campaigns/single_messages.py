@@ -38,7 +38,7 @@ from smsapp.services.templates import registration_rule, registrations, sms_temp
 from smsapp.store.apps import message_requests
 from smsapp.store.apps.message_requests import NewRequest
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import reached
 from smsapp.store.db import as_json, current_session
 from smsapp.store.runs import api_messages
 
@@ -137,7 +137,7 @@ def send(
         raise RealChannel
     if problems := [*template.problems, *_value_problems(template, values)]:
         raise Refusal(*problems)
-    contact = contacts.number_of(current_session(), user_id, template.phone_property)
+    contact = reached.find(current_session(), user_id, template.phone_property)
     if contact is None:
         raise NotFound("contact")
     _refuse_red(template, contact.phone)

@@ -171,7 +171,7 @@ def _assign(group: Group, run_id: int, now: dt.datetime) -> bool:
         except HeldBack:
             raise _NotAdded from None
         api_messages.settle(session, run_id, after)
-        runs.add_people(session, run_id, target, planned)
+        api_messages.add_people(session, run_id, target, planned)
         log.info("run.added run=%s target=%s planned=%s", run_id, target, planned)
         return True
 
@@ -186,7 +186,7 @@ def _ask_guards(session: Session, campaign: Campaign, run: Run, planned: int, af
 
 def _take_no_more(run_id: int, now: dt.datetime) -> None:
     with writing() as session:
-        runs.take_people(session, run_id, None)
+        api_messages.take_people(session, run_id, None)
     closing.close_if_over(run_id, now)
 
 
@@ -221,7 +221,7 @@ def _open(group: Group, now: dt.datetime) -> int | None:
         if hold is not None:
             runs.hold(session, run_id, hold, None, now)
         else:
-            runs.take_people(session, run_id, single_message.takes_until(now, zone))
+            api_messages.take_people(session, run_id, single_message.takes_until(now, zone))
     with writing() as session:
         partitions.ensure_partition(session, run_id)
     return run_id

@@ -178,22 +178,6 @@ def ids_of(session: Session, xwhos: Collection[str]) -> dict[str, int]:
     return _pairs(session, sa.select(Contact.xwho, Contact.id).where(one_of(Contact.xwho, xwhos)))
 
 
-class Reached(NamedTuple):
-    """A contact with the number by which a channel reaches it; "" without one."""
-
-    id: int
-    phone: str
-
-
-def number_of(session: Session, xwho: str, phone_property: str) -> Reached | None:
-    """Return the contact of this user id; None if there is none."""
-    row = session.connection().execute(_PHONES_OF, {"xwho": xwho}).one_or_none()
-    return None if row is None else Reached(row[0], row[1].get(phone_property) or "")
-
-
-_PHONES_OF = sa.select(Contact.id, Contact.phones).where(Contact.xwho == sa.bindparam("xwho"))
-
-
 def with_number(session: Session, xwhos: Collection[str]) -> set[str]:
     """Return the user ids among these whose contact has a usable number for some channel."""
     usable = [

@@ -207,3 +207,14 @@ def taking(session: Session, campaign_id: int, now: dt.datetime) -> Sequence[Run
     """Return the runs of a campaign that take people now, oldest first."""
     query = sa.select(Run).where(Run.campaign_id == campaign_id, Run.finished_at.is_(None), Run.takes_until > now)
     return session.scalars(query.order_by(Run.id).execution_options(populate_existing=True)).all()
+
+
+def take_people(session: Session, run_id: int, until: dt.datetime | None) -> None:
+    """Let people be added to a run until then; None: no more."""
+    changed(session, sa.update(Run).where(Run.id == run_id).values(takes_until=until))
+
+
+def add_people(session: Session, run_id: int, target: int, planned: int) -> None:
+    """Count people who were added to a run."""
+    more = {"target": Run.target + target, "planned": Run.planned + planned}
+    changed(session, sa.update(Run).where(Run.id == run_id).values(**more))

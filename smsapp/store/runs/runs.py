@@ -274,17 +274,6 @@ def start_unfrozen(session: Session, run_id: int, now: dt.datetime) -> None:
     changed(session, sa.update(Run).where(Run.id == run_id, Run.started_at.is_(None)).values(started_at=now))
 
 
-def take_people(session: Session, run_id: int, until: dt.datetime | None) -> None:
-    """Let people be added to a run until then; None: no more."""
-    changed(session, sa.update(Run).where(Run.id == run_id).values(takes_until=until))
-
-
-def add_people(session: Session, run_id: int, target: int, planned: int) -> None:
-    """Count people who were added to a run."""
-    more = {"target": Run.target + target, "planned": Run.planned + planned}
-    changed(session, sa.update(Run).where(Run.id == run_id).values(**more))
-
-
 def unfinished(session: Session) -> Sequence[Run]:
     return session.scalars(sa.select(Run).where(Run.finished_at.is_(None)).order_by(Run.id)).all()
 
