@@ -15,7 +15,7 @@ from smsapp.api.problems import Refused
 from smsapp.domain.api_key import Scope
 from smsapp.domain.contact import MAX_ID
 from smsapp.services.campaigns import single_messages
-from smsapp.services.campaigns.single_messages import Caller, OtherRequest, RealChannel, Told
+from smsapp.services.campaigns.single_messages import Caller, OtherRequest, RealChannel
 from smsapp.services.platform import clock
 
 TAG = "messages"
@@ -75,5 +75,5 @@ def send_message(body: Mapping[str, Any], idempotency_key: str) -> Any:
 @operation("GET", "/messages/<long:message_id>", Scope.READ, TAG, answer=MessageStateSchema)
 def show_message(message_id: int) -> dict[str, Any]:
     """Show what became of a message."""
-    told: Told = single_messages.told(message_id)
-    return vars(told) | {"phone": door.number(told.phone)}
+    standing = single_messages.state_of(message_id)
+    return vars(standing) | {"phone": door.number(standing.phone)}

@@ -42,15 +42,15 @@ def show(message_id: int) -> None:
 
     Example: flask messages show 1764592331482911
     """
-    told = single_messages.told(message_id)
+    standing = single_messages.state_of(message_id)
     facts = {
-        "id": told.id,
-        "state": told.state,
-        "reason": told.reason or "-",
-        "campaign": told.campaign_id or "-",
-        "run": told.run_id or "-",
-        "number": mask(told.phone) or "-",
-        "receipt": told.receipt_at.isoformat() if told.receipt_at else "-",
+        "id": standing.id,
+        "state": standing.state,
+        "reason": standing.reason or "-",
+        "campaign": standing.campaign_id or "-",
+        "run": standing.run_id or "-",
+        "number": mask(standing.phone) or "-",
+        "receipt": standing.receipt_at.isoformat() if standing.receipt_at else "-",
     }
     for name, value in facts.items():
         echo(f"{name:<10}{value}")

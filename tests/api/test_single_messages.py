@@ -68,7 +68,7 @@ def test_a_request_that_is_sent_again_is_the_same_message(program: Program) -> N
 def test_a_refused_one_leaves_nothing(program: Program, programs: Programs) -> None:
     message = body()
     assert program.post("/messages", message, 409, once="m")["errors"][0]["field"] == "values"
-    real = builders.template(builders.channel(kind="twilio").id)
+    real = builders.template(builders.channel(kind="smpp").id)
     tester = programs.with_(*Scope, is_test=True)
     assert tester.post("/messages", message | {"template_id": real.id}, 403)["code"] == "test_key"
     program.post("/messages", message | {"values": {"what": "A1"}}, 202, once="m")

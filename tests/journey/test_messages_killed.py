@@ -76,7 +76,7 @@ def test_what_was_answered_leaves_once_though_the_server_is_killed(
         work(app, FakeClock(clock.now()))
         if current_session().query(Message).count() >= len(ids):
             break
-    assert {single_messages.told(id_).state for id_ in ids} == {"accepted"}
+    assert {single_messages.state_of(id_).state for id_ in ids} == {"accepted"}
     assert {*provider.sent.values()} == {1}
     # Beside those a request may have been stored whose answer was cut off
     assert len(ids) <= len(provider.sent) <= len(ids) + PROGRAMS

@@ -17,8 +17,9 @@ from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.single_message import COMMAND, TAKES_FOR
+from smsapp.domain.tags import Item
 from smsapp.services.campaigns import archiving, campaigns, single_messages
-from smsapp.services.campaigns.single_messages import Caller, OtherRequest, RealChannel, Told
+from smsapp.services.campaigns.single_messages import Caller, MessageState, OtherRequest, RealChannel
 from smsapp.services.reports import verify
 from smsapp.services.sending import actions, approval_rule, budgets, retries, sender, sweeping
 from smsapp.services.sending import single_messages as planning
@@ -28,7 +29,7 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import api_messages, funnels, ledger_mark
+from smsapp.store.runs import api_messages, funnels, ledger_mark, partitions
 from smsapp.store.runs.runs import Message, Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -54,10 +55,10 @@ def send(template: SmsTemplate, who: Contact, code: str, now: dt.datetime, calle
     return single_messages.send(who.xwho, template.id, {"code": code}, caller, OPERATOR, now).id
 
 
-def told(message_id: int) -> Told:
+def told(message_id: int) -> MessageState:
     current_session().commit()
     current_session().expire_all()
-    return single_messages.told(message_id)
+    return single_messages.state_of(message_id)
 
 
 def all_runs() -> list[Run]:
@@ -222,8 +223,8 @@ def test_strangers_and_real_channels_of_test_keys_are_refused(
     with pytest.raises(NotFound):
         single_messages.send("nobody", template.id, {"code": "1"}, KEY, OPERATOR, clock.now)
     with pytest.raises(NotFound):
-        single_messages.told(1)
-    real = builders.template(builders.channel(kind="twilio").id)
+        single_messages.state_of(1)
+    real = builders.template(builders.channel(kind="smpp").id)
     with pytest.raises(RealChannel):
         single_messages.send(builders.contacts(1)[0].xwho, real.id, {}, Caller(7, is_test=True), OPERATOR, clock.now)
 
@@ -307,7 +308,7 @@ def test_whoever_is_killed_between_two_steps_leaves_each_message_planned_once(
 
     people = builders.contacts(4)
     ids = [send(template, who, "1", clock.now) for who in people[:2]]
-    steps = [(message_requests, "empty"), (planning.partitions, "ensure_partition"), (planning.api_messages, "settle")]
+    steps = [(message_requests, "empty"), (partitions, "ensure_partition"), (api_messages, "settle")]
     for place, (module, name) in enumerate(steps):
         if place == 2:  # once a run is frozen, people are added to it
             work(app, clock)
@@ -359,5 +360,5 @@ def test_failed_ones_are_not_sent_again_by_a_person_and_old_campaigns_are_archiv
     assert retries.review(run.campaign_id, run.id, clock.now).failed == 0
     send(template, who, "2", clock.now, Caller(COMMAND))
     work(app, clock)
-    standing = [archiving.is_archived(archiving.Item.CAMPAIGN, row.id) for row in current_session().query(Campaign)]
+    standing = [archiving.is_archived(Item.CAMPAIGN, row.id) for row in current_session().query(Campaign)]
     assert sorted(standing) == [False, True]

@@ -85,8 +85,8 @@ class OtherRequest(Refusal):
 
 
 @dataclass(frozen=True)
-class Told:
-    """What there is to tell of a single message."""
+class MessageState:
+    """Where a single message stands."""
 
     id: int
     state: str
@@ -157,25 +157,25 @@ def send(
     return Taken(request.id, request.earlier is not None)
 
 
-def told(message_id: int) -> Told:
+def state_of(message_id: int) -> MessageState:
     """Return what has become of a single message; raises NotFound."""
     place = api_messages.find(current_session(), message_id)
     if place is None:
         if message_requests.find(message_id) is None:
             raise NotFound(NOUN)
-        return Told(message_id, Fate.WAITING)
+        return MessageState(message_id, Fate.WAITING)
     own, run, message = place
     campaign_id = run.campaign_id if run else None
     held = run.hold_reason if run and run.state == RunState.HELD else ""
     if own.reason:
-        return Told(message_id, Fate.EXCLUDED, own.reason, campaign_id, own.run_id)
+        return MessageState(message_id, Fate.EXCLUDED, own.reason, campaign_id, own.run_id)
     if message is None:  # it waits, or its row was removed after MESSAGE_MONTHS
         state = Fate.WAITING if own.seq is None else Fate.REMOVED
-        return Told(message_id, state, held, campaign_id, own.run_id)
+        return MessageState(message_id, state, held, campaign_id, own.run_id)
     status = Status(message.status)
     reason = held if status is Status.QUEUED else message.reason or ""
     heard = dt.datetime.fromtimestamp(message.receipt_at, dt.UTC) if message.receipt_at else None
-    return Told(message_id, status.name.lower(), reason, campaign_id, own.run_id, message.phone, heard)
+    return MessageState(message_id, status.name.lower(), reason, campaign_id, own.run_id, message.phone, heard)
 
 
 def _digest(text: bytes) -> str:

@@ -107,7 +107,7 @@ class Sender:
                 await self._finish()
                 mirroring.cancel()
                 if self.plans:
-                    await self.redis.run(queue.release_polling, single_messages.TASK)
+                    await self.redis.run(queue.release_polling, "plan_messages")
         # Processes that believed us at work did not ring.
         missed = self.plans and await self.database.run(single_messages.has_new)
         return missed or await self.database.run(self.registry.is_anything_left)
@@ -200,7 +200,7 @@ class Sender:
         self.plan_at = now + PLAN_SECONDS
         if not await self.database.run(single_messages.has_work, self.clock()):
             return False
-        self.plans = await self.redis.run(partial(queue.claim_polling, single_messages.TASK, again=self.plans))
+        self.plans = await self.redis.run(partial(queue.claim_polling, "plan_messages", again=self.plans))
         return self.plans
 
     def _poll_now(self) -> None:

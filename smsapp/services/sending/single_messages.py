@@ -44,8 +44,6 @@ from smsapp.store.sms_templates import SmsTemplate
 
 log = logging.getLogger(__name__)
 
-TASK = "plan_messages"
-
 
 class _NotAdded(Exception):
     """This run takes no more people: a new one has to say why, or can."""
@@ -57,7 +55,7 @@ class _Busy(Exception):
 
 def ring() -> None:
     """Ask for requests to be planned, unless a sender looks for them anyway."""
-    queue.enqueue_unless_waiting(queue.SEND, TASK)
+    queue.enqueue_unless_waiting(queue.SEND, "plan_messages")
 
 
 def has_work(_now: dt.datetime) -> bool:
