@@ -3,6 +3,7 @@ and what was answered 202 is in the ledger; a client generated from the document
 
     python -m bench.api --confirms 10000 --connections 20
     python -m bench.api --client    (needs the command openapi-python-client)
+    python -m bench.api --messages 60 [--database postgresql]    (single messages beside a campaign: bench/messages.py)
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
+from bench import messages
 from smsapp.domain.api_key import Scope
 from smsapp.factory import create_app
 from smsapp.services.platform import api_keys, clock
@@ -164,8 +166,12 @@ def main() -> None:
     parser.add_argument("--confirms", type=int, default=10_000)
     parser.add_argument("--connections", type=int, default=20)
     parser.add_argument("--client", action="store_true")
+    parser.add_argument("--messages", type=int, metavar="SECONDS", help="measure single messages for so long")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite", help="of --messages")
     options = parser.parse_args()
-    if options.client:
+    if options.messages:
+        sys.exit(messages.measure(options.messages, options.database))
+    elif options.client:
         client()
     else:
         confirms(options.confirms, options.connections)

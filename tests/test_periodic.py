@@ -25,11 +25,13 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.services.privacy import erasing
 from smsapp.services.receipts import callback_inbox, consumer
 from smsapp.store import deadline, queue
-from smsapp.store.apps import key_tallies
+from smsapp.store.apps import key_tallies, message_requests
+from smsapp.store.apps.message_requests import NewRequest
 from smsapp.store.contacts.property_changes import PropertyChange
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
+from smsapp.store.runs.api_messages import ApiMessage
 from smsapp.store.runs.proofs import Colleague
 from tests import builders
 
@@ -101,6 +103,15 @@ def person_is_erased(now: dt.datetime) -> None:
     erasing.request([builders.phone(1)], BY, now)
 
 
+def message_waits(now: dt.datetime) -> None:
+    message_requests.add([NewRequest(1, 1, 1, now, None, "", "{}")], now)
+
+
+def message_has_no_run(now: dt.datetime) -> None:
+    row = ApiMessage(id=1, key_id=1, template_id=1, contact_id=1, at=now, given="{}")
+    current_session().add(row)
+
+
 def event_waits(now: dt.datetime) -> None:
     row, _secret = webhooks.create("CRM", "https://crm.example/", OFFERED, BY, now)
     webhooks.try_out(row.id, BY, now)
@@ -124,6 +135,8 @@ def test_nothing_waits_where_nothing_was_done(app: Flask) -> None:
         ("erase_people", person_is_erased),
         ("log_failed_sign_ins", sign_ins_failed),
         ("deliver_webhooks", event_waits),
+        ("plan_messages", message_waits),
+        ("plan_messages", message_has_no_run),
     ],
 )
 def test_what_waits_is_found_though_its_own_job_was_lost(

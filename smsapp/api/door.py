@@ -12,10 +12,9 @@ import marshmallow as ma
 from flask import Flask, Response, current_app, g, request
 from flask.blueprints import BlueprintSetupState
 from marshmallow import fields, validate
-from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from smsapp.api import problems
+from smsapp.api.parsing import StrictParser
 from smsapp.api.problems import ProblemSchema, Refused
 from smsapp.domain.api_key import Scope, covers
 from smsapp.domain.errors import Conflict
@@ -27,7 +26,7 @@ from smsapp.services.platform import api_keys, api_rates, api_requests, clock
 from smsapp.services.platform.api_keys import KeyHolder
 from smsapp.services.platform.api_requests import Claim, Earlier
 from smsapp.services.platform.audit_log import Actor
-from smsapp.shapes.fitting import Whole, storable
+from smsapp.shapes.fitting import Whole
 from smsapp.shapes.sight import Sight
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -38,6 +37,8 @@ NAME = "api"
 SCHEME = "key"
 HIGHEST, HIGHEST_LONG = 2**31 - 1, 2**63 - 1
 """What the two kinds of id columns hold."""
+REPLAYED = {"Idempotency-Replayed": "true"}
+"""Headers of the answer to a request that had its effect before."""
 EVERYWHERE = (401, 403, 422, 429, 503)
 """Statuses that every operation may answer with."""
 DESCRIPTION = (
@@ -46,20 +47,6 @@ DESCRIPTION = (
     "sent again for 24 hours: it has one effect. Lists give a `next` cursor; send it as `after` until it is null. "
     "Numbers are masked unless the key may see them. Sentences come in the language of `Accept-Language`: zh or en."
 )
-
-
-class StrictParser(FlaskParser):
-    """Refuses parameters of an address that no operation knows; reads bodies whose texts every database stores."""
-
-    DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": ma.RAISE}
-
-    def load_json(self, req: Any, schema: Any) -> Any:
-        if not req.is_json:
-            raise UnsupportedMediaType
-        try:
-            return storable(super().load_json(req, schema))
-        except (ValueError, RecursionError) as error:  # an endless figure, or lists within lists within lists
-            raise BadRequest from error
 
 
 class ApiBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
@@ -94,6 +81,9 @@ class IdempotencySchema(ma.Schema):
         validate=Whole(r"^[A-Za-z0-9_-]{16,64}$"),
         metadata={"description": "Such as a UUID: a new one for each request, the same one when it is sent again."},
     )
+
+
+IDEMPOTENCY = IdempotencySchema()
 
 
 class PageQuery(ma.Schema):
@@ -148,30 +138,32 @@ def operation(
     errors: tuple[int, ...] = (),
     again: Callable[..., Any] | None = None,
     repeats: bool = False,
+    keeps_key: bool = False,
 ) -> Callable[[View], View]:
     """Serve a function at an address and describe it in the document.
 
     Path, `query` and `body` are its keyword arguments; what it returns is drawn by `answer`. `again` returns the answer
     of an effect that was made before, by the id of what was made or changed. `repeats`: an effect whose answer was lost
     may be half of it (some runs of several), so it is made again; if nothing is left to do, `again` answers.
+    `keeps_key`: the function gets the key as `idempotency_key` and sees to it itself that it has one effect.
     """
 
     def serve(view: View) -> View:
-        served: Any = bp.response(status, answer)(_called(view, with_query=query is not None))
+        served: Any = bp.response(status, answer)(_called(view, with_query=query is not None, with_key=keeps_key))
         possible = {*EVERYWHERE, *errors, *((404, 405) if "<" in path else ()), *((400, 413, 415) if body else ())}
         if method != "GET":
             possible |= {409}
         repeatable = method == "POST" and scope is not Scope.READ
-        if repeatable:
+        if repeatable and not keeps_key:
             served = _once(served, None if again is None else bp.response(status, answer)(again), repeats=repeats)
         for number in sorted(possible - {422}):
             served = bp.alt_response(number, HTTPStatus(number).name)(served)
         served = bp.alt_response(422, "UNPROCESSABLE_ENTITY")(served)
         if body is not None:
-            served = bp.arguments(body, location="json", arg_name="body")(served)
-        served = bp.arguments(query or ma.Schema, location="query", arg_name="query")(served)
+            served = bp.arguments(_made_once(body), location="json", arg_name="body")(served)
+        served = bp.arguments(_made_once(query or ma.Schema), location="query", arg_name="query")(served)
         if repeatable:
-            served = bp.arguments(IdempotencySchema, location="headers", arg_name="headers")(served)
+            served = bp.arguments(IDEMPOTENCY, location="headers", arg_name="headers")(served)
         served = bp.doc(operationId=view.__name__, **{"x-scope": scope.value})(served)
         served.public = True  # no cookie opens it; `_admit` asks for a key
         served.scope = scope
@@ -181,12 +173,18 @@ def operation(
     return serve
 
 
-def _called(view: Callable[..., Any], *, with_query: bool) -> Callable[..., Any]:
+def _made_once(schema: Made) -> ma.Schema:
+    """Return the schema itself: of a class another one would be made for each request."""
+    return schema() if isinstance(schema, type) else schema
+
+
+def _called(view: Callable[..., Any], *, with_query: bool, with_key: bool) -> Callable[..., Any]:
     """Return the view as it is called: what was only parsed to be checked is left out."""
 
     @functools.wraps(view)
     def called(query: Mapping[str, Any], headers: Mapping[str, Any] | None = None, **values: Any) -> Any:
-        return view(**values, **({"query": query} if with_query else {}))
+        key = {"idempotency_key": (headers or {}).get("key", "")} if with_key else {}
+        return view(**values, **key, **({"query": query} if with_query else {}))
 
     return called
 
@@ -200,8 +198,7 @@ def _once(view: Callable[..., Any], replay: Callable[..., Response] | None, *, r
         if not key:
             made: Response = view(**values)
             return made
-        same = b"\n".join([request.method.encode(), request.full_path.encode(), request.get_data()])
-        claim = api_requests.begin(holder().key_id, key, same, clock.now())
+        claim = api_requests.begin(holder().key_id, key, sameness(), clock.now())
         is_repeated = repeats and claim.earlier is Earlier.CHANGED
         places = [value for name, value in values.items() if name not in {"body", "headers", "query"}]
         noun_id = places[0] if places else claim.noun_id
@@ -234,8 +231,13 @@ def _earlier(claim: Claim, noun_id: int | None, replay: Callable[..., Response] 
             if replay is None or noun_id is None:
                 raise Refused(409, "idempotency_done")
             response = replay(noun_id)
-    response.headers["Idempotency-Replayed"] = "true"
+    response.headers.update(REPLAYED)
     return response
+
+
+def sameness() -> bytes:
+    """Return what makes a request the same one when it is sent again: method, address and body."""
+    return b"\n".join([request.method.encode(), request.full_path.encode(), request.get_data()])
 
 
 def _admit() -> None:

@@ -10,13 +10,12 @@ from marshmallow import fields, validate
 
 from smsapp.api import door
 from smsapp.api.door import HIGHEST, operation
+from smsapp.api.problems import Refused
 from smsapp.domain.api_key import Scope
 from smsapp.domain.contact import MAX_ID
-from smsapp.domain.recipients import GROUPS, Recipient
 from smsapp.services.campaigns import single_messages
+from smsapp.services.campaigns.single_messages import Caller, OtherRequest, RealChannel
 from smsapp.services.platform import clock
-from smsapp.services.reports import recipient_list
-from smsapp.services.templates import sms_templates
 from smsapp.shapes.drafts import MOST_TEXT
 
 TAG = "messages"
@@ -35,40 +34,46 @@ class NewMessageSchema(ma.Schema):
     )
 
 
-class SentMessageSchema(ma.Schema):
-    id = fields.Integer(required=True, metadata={"description": "Of the campaign the message has become."})
-    status = fields.String(required=True, metadata={"description": "Of that campaign."})
+class TakenMessageSchema(ma.Schema):
+    id = fields.Integer(required=True)
+
+
+class MessageStateSchema(TakenMessageSchema):
+    state = fields.String(
+        required=True,
+        metadata={
+            "description": "`waiting` to be planned, `excluded`, `removed` when it is old, or the state in the ledger."
+        },
+    )
+    reason = fields.String(
+        required=True, metadata={"description": "Why it was left out or failed; of a queued one, why it is held."}
+    )
+    campaign_id = fields.Integer(required=True, allow_none=True, metadata={"description": "Null until it is planned."})
+    run_id = fields.Integer(required=True, allow_none=True)
     phone = fields.String(required=True, metadata={"description": "Empty until the message is written."})
-    state = fields.String(required=True, metadata={"description": "Empty until then, and if it was left out."})
-    reason = fields.String(required=True, metadata={"description": "Why it failed, or why the person was left out."})
     receipt_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
+@operation(
+    "POST", "/messages", Scope.CONFIRM, TAG, body=NewMessageSchema, answer=TakenMessageSchema, status=202,
+    errors=(404,), keeps_key=True,
+)  # fmt: skip
+def send_message(body: Mapping[str, Any], idempotency_key: str) -> Any:
+    """Send one message. It is stored when this answers, and planned within a moment; opt-outs and caps count then."""
+    key = door.holder()
+    caller = Caller(key.key_id, key.is_test, idempotency_key, door.sameness() if idempotency_key else b"")
+    sending = (body["user_id"], body["template_id"], body["values"])
+    try:
+        taken = single_messages.send(*sending, caller, door.actor(), clock.now())
+    except RealChannel:
+        raise Refused(403, "test_key") from None
+    except OtherRequest:
+        raise Refused(422, "idempotency_other") from None
+    return {"id": taken.id}, 202, door.REPLAYED if taken.is_repeated else {}
+
+
+@operation("GET", "/messages/<long:message_id>", Scope.READ, TAG, answer=MessageStateSchema)
 def show_message(message_id: int) -> dict[str, Any]:
     """Show what became of a message."""
-    campaign = single_messages.get(message_id)
-    anybody = recipient_list.parse_phone_query("")
-    rows = recipient_list.page(message_id, None, GROUPS["target"], anybody, None).rows
-    message = rows[0] if rows else Recipient(0, 0, 0, "", "")
-    return {
-        "id": message_id,
-        "status": campaign.status,
-        "phone": door.number(message.phone),
-        "state": message.state.name.lower() if message.state is not None else "",
-        "reason": message.left or message.reason,
-        "receipt_at": message.heard,
-    }
-
-
-@operation(
-    "POST", "/messages", Scope.CONFIRM, TAG, body=NewMessageSchema, answer=SentMessageSchema, status=202,
-    errors=(404,), again=show_message,
-)  # fmt: skip
-def send_message(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Send one message now, or when quiet hours are over. It is stored when this answers; opt-outs and caps count."""
-    door.refuse_real_channels(sms_templates.get(body["template_id"]).channel_id)
-    sending = (body["user_id"], body["template_id"], body["values"])
-    return show_message(single_messages.send(*sending, door.actor(), clock.now()))
-
-
-operation("GET", "/messages/<int:message_id>", Scope.READ, TAG, answer=SentMessageSchema)(show_message)
+    standing = single_messages.state_of(message_id)
+    return vars(standing) | {"phone": door.number(standing.phone)}

@@ -45,6 +45,13 @@ class Estimate:
     """None if the channel has no price."""
     currency: str
 
+    @property
+    def of_one(self) -> Estimate:
+        """The largest that a single one of these messages may be, if all are about alike."""
+        n = max(1, self.messages)
+        amount = None if self.amount is None else self.amount / n
+        return Estimate(1, -(-self.parts // n), amount, self.currency)
+
     def as_json(self) -> dict[str, Any]:
         amount = None if self.amount is None else str(self.amount)
         return {"messages": self.messages, "parts": self.parts, "amount": amount, "currency": self.currency}

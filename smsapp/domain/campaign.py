@@ -66,6 +66,8 @@ def offered(status: Status) -> list[Action]:
 
 
 LONGEST_NAME = 120
+GIVEN = "given"
+"""In a mapping: the value of this variable comes with each request for a single message (domain/single_message.py)."""
 
 
 class Tab(enum.StrEnum):
@@ -168,14 +170,15 @@ class DraftFacts(TextFacts):
 
 
 def unmapped(names: Iterable[str], mapping: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the template's variables that are mapped to neither a property nor a fixed text."""
+    """Return the template's variables that are mapped to nothing: no property, no fixed text, no value given with each
+    request."""
     sources = {name: mapping.get(name, {}) for name in names}
-    return [name for name, source in sources.items() if not (source.get("property") or source.get("fixed"))]
+    return [name for name, source in sources.items() if not any(map(source.get, ("property", "fixed", GIVEN)))]
 
 
 def personal(names: Iterable[str], mapping: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the variables whose values differ from person to person, in the template's order."""
-    return [name for name in names if "property" in mapping.get(name, {})]
+    return [name for name in names if {"property", GIVEN} & mapping.get(name, {}).keys()]
 
 
 def problems(draft: DraftFacts) -> list[Problem]:

@@ -12,7 +12,7 @@ from smsapp.services.contacts import properties
 from smsapp.services.platform import failed_sign_ins
 from smsapp.services.privacy import erasing
 from smsapp.services.receipts import consumer, polling
-from smsapp.services.sending import opt_out_confirmations, proof_sending
+from smsapp.services.sending import opt_out_confirmations, proof_sending, single_messages
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ PERIODIC_TASKS = (
     # Every callback and upload enqueues its own; these cover an enqueue that was lost.
     PeriodicTask("keep_reading", every=5, queue="receipts", if_needed=consumer.has_work),
     PeriodicTask("apply_uploads", every=5, queue="uploads", if_needed=applying.has_work),
+    PeriodicTask("plan_messages", every=5, queue="send", if_needed=single_messages.has_work),
     PeriodicTask("watch_keys", every=60, if_needed=key_watch.has_work),
     PeriodicTask("forget_key_tallies", every=3600),
     PeriodicTask("ask_providers", every=10, queue="receipts", if_needed=polling.has_work),

@@ -43,6 +43,8 @@ TABLES = {
     "import": _l("Imports and waiting files"),
     "segment": _l("Segments that name the person"),
     "api_request": _l("Answers to programs"),
+    "api_message": _l("Single messages that programs asked for"),
+    "message_request": _l("Requests of programs for single messages"),
     "audit_entry": _l("Details of the audit log"),
 }
 """What the rows of a table are; a table that is not here holds other texts."""

@@ -97,7 +97,7 @@ def _whose(channel_id: int | None, person_id: int | None) -> sa.ColumnElement[bo
 
 
 def reserve(session: Session, budget_id: int, month: str, campaign_id: int, run_id: int, n: int) -> bool:
-    """Reserve `n` units of a month for a run that has none; False if the budget does not hold them."""
+    """Reserve `n` units more of a month for a run; False if the budget does not hold them."""
     row = upsert(BudgetMonth).values(budget_id=budget_id, month=month, reserved=0, spent=0)
     session.execute(row.on_conflict_do_nothing())
     most = sa.select(Budget.most).where(Budget.id == budget_id).scalar_subquery()
@@ -109,8 +109,8 @@ def reserve(session: Session, budget_id: int, month: str, campaign_id: int, run_
     new = upsert(Reservation).values(
         budget_id=budget_id, campaign_id=campaign_id, run_id=run_id, month=month, reserved=n, spent=0
     )
-    anew = {"reserved": n, "month": month}
-    session.execute(new.on_conflict_do_update(index_elements=["budget_id", "campaign_id", "run_id"], set_=anew))
+    more = {"reserved": Reservation.reserved + n, "month": month}
+    session.execute(new.on_conflict_do_update(index_elements=["budget_id", "campaign_id", "run_id"], set_=more))
     return True
 
 

@@ -177,7 +177,8 @@ def test_one_message_keeps_the_rules_of_every_campaign(app: Flask, program: Prog
     program.post("/opt-outs", {"phone": "13800000002"})
     refused = program.post("/messages", body | {"user_id": "u2"}, 202)
     work(app, FakeClock(clock.now()))
-    assert program.get(f"/messages/{refused['id']}")["reason"] == "opted_out"
+    told = program.get(f"/messages/{refused['id']}")
+    assert (told["state"], told["reason"]) == ("excluded", "opted_out")
     # And what is no single message, or lacks a value, is refused
     assert program.post("/messages", body | {"template_id": marketing.id}, 409)["code"] == "single_marketing"
     program.post("/messages", body | {"values": {}}, 409)

@@ -18,7 +18,9 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.services.privacy import retention
 from smsapp.services.receipts import callback_inbox
 from smsapp.store.api_requests import ApiRequest
+from smsapp.store.apps import message_requests
 from smsapp.store.apps.app_keys import BadRecord
+from smsapp.store.apps.message_requests import NewRequest
 from smsapp.store.apps.webhooks import WebhookEvent
 from smsapp.store.contacts.imports import Import
 from smsapp.store.contacts.replies import Reply
@@ -26,6 +28,7 @@ from smsapp.store.db import current_session
 from smsapp.store.receipts import inbox
 from smsapp.store.receipts.inbox import INBOX
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
+from smsapp.store.runs.api_messages import ApiMessage
 from smsapp.store.runs.proofs import Proof
 from tests import builders, ledgers
 from tests.pages import Pages
@@ -42,6 +45,7 @@ def planted(now: dt.datetime) -> None:
     session = current_session()
     for at in (now - YEARS, now - dt.timedelta(hours=1)):
         callback_inbox.keep(channel.id, [Callback("POST", "", {}, b"x")], at)
+        message_requests.add([NewRequest(1, 1, 1, at, None, "", "{}")], at)
         session.add_all(
             [
                 Reply(channel_id=channel.id, phone="+8613800138000", text="x", received_at=at),
@@ -60,11 +64,13 @@ def planted(now: dt.datetime) -> None:
                     created_at=at,
                     lease_until=at,
                 ),
+                ApiMessage(id=int(at.timestamp()), key_id=1, template_id=1, contact_id=1, at=at, reason="opted_out"),
                 Import(file_name="a.csv", path="gone", state=ImportState.UPLOADED, created_at=at),
             ]
         )
         session.flush()
     session.commit()
+    message_requests.empty([row.id for row in message_requests.waiting()])
     with inbox.writing() as connection:
         inbox.mark_read(connection, list(connection.execute(sa.select(INBOX.c.id)).scalars()))
     builders.kept(WebhookEvent(uid="old", kind="run.held", at=now - YEARS, data={}))

@@ -213,6 +213,7 @@ def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> Copi
             name=name,
             schedule=schedule,
             audience=draft.audience.without([*gone]),
+            mapping={name: source for name, source in draft.mapping.items() if rules.GIVEN not in source},
             leave_out=leave_out.for_copy(draft.leave_out),
         )
         if not name.strip():

@@ -102,7 +102,7 @@ class RegistrationLook:
         """What a person should know of each carrier with messages and a red or amber light."""
         refuses = registration_rule.refuses()
         return [
-            _problem(line.registration, line.n, self.planned, refuses=refuses)
+            problem_of(line.registration, line.n, self.planned, refuses=refuses)
             for line in self.lines
             if line.registration is not None and line.n and line.registration.light in (Light.RED, Light.AMBER)
         ]
@@ -128,7 +128,8 @@ def refusals(seen: RegistrationLook | None) -> Sequence[Problem]:
     return [problem for problem in seen.problems if not problem.warning]
 
 
-def _problem(entry: Registration, n: int, planned: int, *, refuses: bool) -> Problem:
+def problem_of(entry: Registration, n: int, planned: int, *, refuses: bool) -> Problem:
+    """Return what to say of a carrier's red or amber light over `n` of `planned` messages."""
     facts = {
         "n": n,
         "planned": planned,

@@ -1,91 +1,261 @@
-"""One message to one person: a campaign for a segment of one, with the rules and the ledger of every other."""
+"""One message to one person, from an approved template: checked, stored and answered; planned within a moment.
+
+Requests of the same moment share one transaction. What a request needs of its template is known for a second; the
+planning (`services/sending/single_messages.py`) asks everything again, as every freeze does.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
-import secrets
-from collections.abc import Mapping
+import hashlib
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from smsapp.domain.audience_rule import AudienceRule
-from smsapp.domain.campaign import LONGEST_NAME
-from smsapp.domain.draft import Draft
+from flask import current_app
+
+from smsapp.domain.api_key import KEPT_FOR, SIMULATOR
+from smsapp.domain.approval import Estimate
+from smsapp.domain.bounds import Bound, faults
+from smsapp.domain.carrier_prefixes import Carrier, carrier_of
+from smsapp.domain.cost import cost_of
 from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.message import Status
+from smsapp.domain.registration import Registration
 from smsapp.domain.rights import Right
-from smsapp.domain.schedule import Kind, Schedule
-from smsapp.domain.segment import EVERYONE
-from smsapp.domain.segment import Kind as SegmentKind
-from smsapp.domain.sms_template import Purpose
-from smsapp.services.campaigns import campaigns, drafts
-from smsapp.services.contacts import contact_upserts, segments, uploaded_lists
+from smsapp.domain.run import RunState
+from smsapp.domain.single_message import Fate
+from smsapp.domain.sms_template import Purpose, is_usable, variables
+from smsapp.services.campaigns import registration_look
+from smsapp.services.contacts import audience
 from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.templates import sms_templates
-from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.contacts import segments as rows
-from smsapp.store.contacts.uploaded_lists import Staged
-from smsapp.store.db import writing
-from smsapp.store.settings import settings
+from smsapp.services.platform.group_commit import GroupCommit
+from smsapp.services.sending import approval_rule
+from smsapp.services.sending import single_messages as planning
+from smsapp.services.templates import registration_rule, registrations, sms_templates
+from smsapp.store.apps import message_requests
+from smsapp.store.apps.message_requests import NewRequest
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts import reached
+from smsapp.store.db import as_json, current_session
+from smsapp.store.runs import api_messages
 
-NAME = "API: "
-"""How the name of such a campaign begins."""
+EXTENSION = "smsapp.single_messages"
+BELIEVED_SECONDS = 1.0
+"""How long a process believes what it knows of a template."""
+RING_SECONDS = 0.25
+"""How long a process believes that requests are being looked for."""
+NOUN = "message"
 
 
-def get(message_id: int) -> Campaign:
-    """Return the campaign a single message has become; raises NotFound."""
-    campaign = campaigns.get(message_id)
-    if not campaign.name.startswith(NAME):
-        raise NotFound("message")
-    return campaign
+@dataclass(frozen=True)
+class Caller:
+    """Who asks for a message: the API key (COMMAND for a command), and the request's Idempotency-Key, if any."""
+
+    key_id: int
+    is_test: bool = False
+    idempotency_key: str = ""
+    request: bytes = field(default=b"", repr=False)
+    """What makes it the same request: method, address and body."""
 
 
-def send(user_id: str, template_id: int, values: Mapping[str, str], actor: Actor, now: dt.datetime) -> int:
-    """Send an approved template that is no marketing to a contact now; return the campaign it has become.
+@dataclass(frozen=True)
+class Taken:
+    """A request that is stored, or was before."""
 
-    `values` fill the template's variables. Raises NotFound, or Refusal with everything that keeps it from going out.
-    Only the confirmation counts as the effect of a request that may be sent again: what comes before sends nothing.
+    id: int
+    is_repeated: bool
+    """The same request was made before, with the same Idempotency-Key: there still is one message."""
+
+
+class RealChannel(Refusal):
+    """A test key has asked for a message over a channel that is no simulator."""
+
+    def __init__(self) -> None:
+        super().__init__(Problem("test_key"))
+
+
+class OtherRequest(Refusal):
+    """The Idempotency-Key was used for another request."""
+
+    def __init__(self) -> None:
+        super().__init__(Problem("idempotency_other"))
+
+
+@dataclass(frozen=True)
+class MessageState:
+    """Where a single message stands."""
+
+    id: int
+    state: str
+    """A Fate, or the name of a message status."""
+    reason: str = ""
+    """Why it was left out or has failed; while it is queued, why its run is held."""
+    campaign_id: int | None = None
+    run_id: int | None = None
+    phone: str = field(default="", repr=False)
+    receipt_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class _Template:
+    """What is known of a template: what keeps it from being sent singly, and what may fill it."""
+
+    problems: Sequence[Problem]
+    bounds: Mapping[str, Bound]
+    is_simulated: bool
+    phone_property: str
+    red: Mapping[Carrier, Registration]
+    """Carriers that would not let it through, where an administrator wants that to be refused."""
+    known_at: float
+
+
+@dataclass
+class _Door:
+    """What a web process knows between two requests."""
+
+    commit: GroupCommit[NewRequest]
+    templates: dict[int, _Template] = field(default_factory=dict)
+    rung_at: float = float("-inf")
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def send(
+    user_id: str, template_id: int, values: Mapping[str, str], caller: Caller, actor: Actor, now: dt.datetime
+) -> Taken:
+    """Take a request for one message to a contact; once this returns it is stored, and will be planned.
+
+    `values` fill the template's variables. Raises NotFound, RealChannel, OtherRequest, or Refusal with everything that
+    keeps it from going out.
     """
     require(actor, Right.CAMPAIGNS_CONFIRM)
-    template = sms_templates.get(template_id)
-    if template.purpose == Purpose.MARKETING:
-        raise Refusal(Problem("single_marketing", "template_id"))
-    contact = contact_upserts.by_user_id(user_id)
-    before = dataclasses.replace(actor, request=None)
-    draft = Draft(
-        name=f"{NAME}{template.name}"[:LONGEST_NAME],
-        channel_id=template.channel_id,
+    door = _door()
+    template = _template(door, template_id, now)
+    if caller.is_test and not template.is_simulated:
+        raise RealChannel
+    if problems := [*template.problems, *_value_problems(template, values)]:
+        raise Refusal(*problems)
+    contact = reached.find(current_session(), user_id, template.phone_property)
+    if contact is None:
+        raise NotFound("contact")
+    _refuse_red(template, contact.phone)
+    request = NewRequest(
+        key_id=caller.key_id,
         template_id=template_id,
-        mapping={name: {"fixed": value} for name, value in values.items()},
-        schedule=Schedule(Kind.NOW, settings().DEFAULT_ZONE),
-        seeds=False,
+        contact_id=contact.id,
+        at=now,
+        token=_digest(caller.idempotency_key.encode()) if caller.idempotency_key else None,
+        fingerprint=_digest(caller.request),
+        given=as_json({name: values[name] for name in template.bounds}),
     )
-    segment_id, campaign_id = _segment_of(contact.id, before, now), None
-    try:
-        campaign_id = drafts.create(dataclasses.replace(draft, audience=AudienceRule.of(segment_id)), before, now)
-        if problems := drafts.problems(drafts.draft_of(campaigns.get(campaign_id)), now):
-            raise Refusal(*problems)
-        campaigns.confirm(campaign_id, drafts.FIRST_VERSION, campaigns.review_mark(template, None), actor, now)
-    except Refusal:
-        _undo(segment_id, campaign_id, before, now)
-        raise
-    with writing() as session:
-        rows.archive(session, segment_id, now)
-    return campaign_id
+    current_session().rollback()  # no connection is held while others store
+    door.commit.store([request])
+    if request.earlier is not None and request.earlier != request.fingerprint:
+        raise OtherRequest
+    return Taken(request.id, request.earlier is not None)
 
 
-def _segment_of(contact_id: int, actor: Actor, now: dt.datetime) -> int:
-    """Store a segment of this one contact, as a list of one user id; return its id."""
-    with writing() as session:
-        name = f"API {secrets.token_hex(8)}"
-        segment = segments.prepared(session, None, name, SegmentKind.UPLOADED, EVERYONE, actor, now)
-        segment.size, segment.computed_at = rows.fill(session, segment.id, rows.only(contact_id)), now
-        segment.rule = uploaded_lists.rule_of("API", uploaded_lists.USER_ID, 1, Staged(1, 1, []))
-        return segment.id
+def state_of(message_id: int) -> MessageState:
+    """Return what has become of a single message; raises NotFound."""
+    place = api_messages.find(current_session(), message_id)
+    if place is None:
+        if message_requests.find(message_id) is None:
+            raise NotFound(NOUN)
+        return MessageState(message_id, Fate.WAITING)
+    own, run, message = place
+    campaign_id = run.campaign_id if run else None
+    held = run.hold_reason if run and run.state == RunState.HELD else ""
+    if own.reason:
+        return MessageState(message_id, Fate.EXCLUDED, own.reason, campaign_id, own.run_id)
+    if message is None:  # it waits, or its row was removed after MESSAGE_MONTHS
+        state = Fate.WAITING if own.seq is None else Fate.REMOVED
+        return MessageState(message_id, state, held, campaign_id, own.run_id)
+    status = Status(message.status)
+    reason = held if status is Status.QUEUED else message.reason or ""
+    heard = dt.datetime.fromtimestamp(message.receipt_at, dt.UTC) if message.receipt_at else None
+    return MessageState(message_id, status.name.lower(), reason, campaign_id, own.run_id, message.phone, heard)
 
 
-def _undo(segment_id: int, campaign_id: int | None, actor: Actor, now: dt.datetime) -> None:
-    """Leave neither draft nor segment of a message that is refused, unless a person has sent the draft meanwhile."""
-    if campaign_id is not None and campaigns.delete([campaign_id], actor, now):
-        return
-    with writing() as session:
-        rows.remove(session, segment_id)
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def _door() -> _Door:
+    door: _Door | None = current_app.extensions.get(EXTENSION)
+    if door is None:
+        door = current_app.extensions[EXTENSION] = _opened()
+    return door
+
+
+def _opened() -> _Door:
+    door = _Door(GroupCommit(_store, lambda: _ring(door)))
+    return door
+
+
+def _store(requests: list[NewRequest]) -> None:
+    message_requests.add(requests, requests[-1].at - KEPT_FOR)
+
+
+def _ring(door: _Door) -> None:
+    if time.monotonic() - door.rung_at > RING_SECONDS:
+        door.rung_at = time.monotonic()
+        planning.ring()
+
+
+def _template(door: _Door, template_id: int, now: dt.datetime) -> _Template:
+    """Return what was known of a template at most a second ago; raises NotFound."""
+    known = door.templates.get(template_id)
+    if known is None or time.monotonic() - known.known_at > BELIEVED_SECONDS:
+        with door.lock:
+            known = door.templates.get(template_id)
+            if known is None or time.monotonic() - known.known_at > BELIEVED_SECONDS:
+                known = door.templates[template_id] = _looked_up(template_id, now)
+    return known
+
+
+def _looked_up(template_id: int, now: dt.datetime) -> _Template:
+    template = sms_templates.get(template_id)
+    session = current_session()
+    channel = session.get(ChannelRow, template.channel_id, populate_existing=True)
+    problems = []
+    if template.purpose == Purpose.MARKETING:
+        problems.append(Problem("single_marketing", "template_id"))
+    if channel is None or not channel.active:
+        problems.append(Problem("channel_inactive", "template_id"))
+    if not is_usable(template.audit, template.purpose):
+        problems.append(Problem("template_not_approved", "template_id"))
+    elif template.archived_at is not None:
+        problems.append(Problem("template_archived", "template_id"))
+    cost = cost_of(1, channel.price if channel else None, channel.currency if channel else "")
+    if approval_rule.rule(session).needs(Estimate(1, cost.parts, cost.amount, cost.currency)):
+        problems.append(Problem("approval_missing", "template_id"))
+    red = registrations.present(session, template, now) if registrations.concerns(channel) else {}
+    return _Template(
+        problems=problems,
+        bounds={name: audience.bound_of(template, name) for name in variables(template.text)},
+        is_simulated=channel is not None and channel.kind == SIMULATOR,
+        phone_property=channel.phone_property if channel else "",
+        red={carrier: entry for carrier, entry in red.items() if entry.is_red and registration_rule.refuses()},
+        known_at=time.monotonic(),
+    )
+
+
+def _value_problems(template: _Template, values: Mapping[str, str]) -> list[Problem]:
+    problems = []
+    for name, bound in template.bounds.items():
+        facts = {"variable": name, "longest": bound.longest}
+        if not values.get(name):
+            problems.append(Problem("variable_unmapped", "values", facts))
+        else:
+            problems += [Problem(f"variable_{fault}", "values", facts) for fault in faults(values[name], bound)]
+    return problems
+
+
+def _refuse_red(template: _Template, phone: str) -> None:
+    """Raise Refusal if the carrier of the number would not let the text through."""
+    carrier = carrier_of(phone) if template.red else None
+    entry = template.red.get(carrier) if carrier else None
+    if entry is not None:
+        raise Refusal(registration_look.problem_of(entry, 1, 1, refuses=True))

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from smsapp.domain import writing
 from smsapp.domain.audience_rule import AudienceRule, NamedAudience
 from smsapp.domain.bounds import Bound, declared
-from smsapp.domain.campaign import ExclusionReason, personal
+from smsapp.domain.campaign import GIVEN, ExclusionReason, personal
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.funnel import Funnel
@@ -30,10 +30,10 @@ from smsapp.store.contacts.contacts import ContactIds
 from smsapp.store.contacts.exclusion import Cap
 from smsapp.store.contacts.property_catalogue import property_types, redirects
 from smsapp.store.contacts.segments import Segment, together
-from smsapp.store.contacts.values import Source, source_of
+from smsapp.store.contacts.values import NOT_GIVEN, Source, source_of
 from smsapp.store.db import current_session
 from smsapp.store.privacy import erased_numbers
-from smsapp.store.runs import retries
+from smsapp.store.runs import api_messages, retries
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
 from smsapp.store.users import Preference
@@ -141,6 +141,17 @@ def tried_again(
     return _described(partial(retries.members, run_id), excluded, *choices)
 
 
+def asked_for(run_id: int, channel_id: int, template_id: int, mapping: Mapping[str, Any], now: dt.datetime) -> Audience:
+    """Return the people of the single messages that were assigned to this run and are not planned yet."""
+    chosen = api_messages.members(run_id)
+    plan = _described(lambda _property: chosen, [], channel_id, template_id, mapping, now)
+    values = [
+        replace(source, given=api_messages.given(run_id, source.name)) if source.given is not None else source
+        for source in plan.values
+    ]
+    return replace(plan, values=values)
+
+
 def _described(
     members: Callable[[str], ContactIds],
     excluded: Sequence[ContactIds],
@@ -185,6 +196,9 @@ def sources(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Source]:
     types = property_types(current_session())
     result = []
     for name in personal(variables(template.text), mapping):
+        if GIVEN in mapping[name]:
+            result.append(Source(name, bound=bound_of(template, name), given=NOT_GIVEN))
+            continue
         property_name = mapping[name]["property"]
         kind = types.get(property_name) or types.get(redirects(current_session()).get(property_name, ""), Type.STRING)
         form = writing.form_of(mapping[name], kind, template.text)

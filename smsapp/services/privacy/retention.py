@@ -132,6 +132,7 @@ def _messages() -> Rule:
 
 RULES = (
     _messages(),
+    _aged("api_message", "MESSAGE_MONTHS", _months("MESSAGE_MONTHS"), aged_rows.API_MESSAGES),
     _aged("proof", "MESSAGE_MONTHS", _months("MESSAGE_MONTHS"), aged_rows.PROOFS),
     _aged("reply", "REPLY_MONTHS", _months("REPLY_MONTHS"), aged_rows.REPLIES),
     _aged("inbox", "RETENTION_DAYS", _days("RETENTION_DAYS"), aged_rows.INBOX_ROWS),
@@ -139,6 +140,7 @@ RULES = (
     _aged("bad_record", "", _fixed(contacts.BAD_RECORD_DAYS), aged_rows.BAD_RECORDS),
     _aged("webhook_event", "", _fixed(KEPT_DAYS), aged_rows.WEBHOOK_EVENTS),
     _aged("api_request", "", lambda: KEPT_FOR, aged_rows.API_REQUESTS),
+    _aged("message_request", "", lambda: KEPT_FOR, aged_rows.MESSAGE_REQUESTS),
     _waiting_files(),
 )
 """What is removed, and after how long. Exports are streamed and never stored."""

@@ -64,6 +64,14 @@ def reserve_run(session: Session, campaign: Campaign, run: Run, size: Estimate, 
             raise HeldBack(HoldReason.BUDGET, size)
 
 
+def reserve_more(session: Session, campaign: Campaign, run: Run, size: Estimate, now: dt.datetime) -> None:
+    """Reserve what was just added to a run that is frozen; raises HeldBack if that is too much."""
+    keep_row(session, Campaign, campaign.id)
+    store.lock(session, campaign.id, run.channel_id, campaign.created_by)
+    if not _reserve(session, campaign, run.channel_id, run.id, size, month_of(now)):
+        raise HeldBack(HoldReason.BUDGET, size)
+
+
 def _reserve(
     session: Session, campaign: Campaign, channel_id: int | None, run_id: int, size: Estimate, month: str
 ) -> bool:

@@ -29,7 +29,7 @@ from smsapp.store.apps import webhook_outbox
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import lock_row, writing
-from smsapp.store.runs import claims, funnels, runs, tallies
+from smsapp.store.runs import api_messages, claims, funnels, runs, tallies
 from smsapp.store.runs.runs import Run
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,9 @@ def close(session: Session, run_id: int, now: dt.datetime) -> Closed | None:
         claims.cancel_rest(session, run_id, CancelReason(run.cancel_reason))
     if not claims.is_over(session, run_id):
         return None
+    if run.state != RunState.ENDING and run.takes_until is not None and now < run.takes_until:
+        return None
+    api_messages.give_up(session, run_id)
     onward = failover.at_the_end(session, run, now)
     funnel = funnels.run_funnels(session, [run_id])[run_id]
     verdict = _verdict(session, run, funnel)

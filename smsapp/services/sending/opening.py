@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from sqlalchemy.orm import Session
 
 from smsapp.channels.contract import Channel
+from smsapp.domain import single_message
 from smsapp.domain.errors import Refusal
 from smsapp.domain.run import (
     HoldReason,
@@ -29,7 +30,7 @@ from smsapp.store.campaigns.campaigns import Campaign, audience_of
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import segments
 from smsapp.store.db import current_session, lock_row, writing
-from smsapp.store.runs import freezing, partitions, retries, runs
+from smsapp.store.runs import api_messages, freezing, partitions, retries, runs
 from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 
@@ -78,7 +79,8 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
         campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
         template = session.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
         channel = session.get(ChannelRow, run.channel_id)
-        name = _segment_names(session, run)
+        of_api = campaign is not None and campaign.api_key_id is not None
+        name = single_message.TAG if of_api else _segment_names(session, run)
         change = HoldReason.SEGMENT_GONE if name is None else changed_since_confirmed(campaign, template, channel)
         if change or campaign is None or template is None or channel is None or name is None:
             runs.hold(session, run_id, change or HoldReason.GONE, None, now)
@@ -88,7 +90,9 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
         rules = (campaign.consented_only, campaign.left_out_carriers)
         inputs = (channel.id, template.id, campaign.mapping, now, *rules)
         try:
-            if run.repeats is not None:
+            if of_api:
+                plan = audience.asked_for(run_id, channel.id, template.id, campaign.mapping, now)
+            elif run.repeats is not None:
                 retries.lock_candidates(session, run.repeats)
                 plan = audience.tried_again(run.repeats, rule, *inputs)
             else:
@@ -107,8 +111,10 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
         frozen_as = snapshot.take(campaign, template, channel, name, adapter, now)
         if approval_guard.is_on(session) or budgets.are_there(session):
             size = size_of(session, run_id, frozen_as, planned)
-            approval_guard.check(session, campaign, run, size)
+            approval_guard.check(session, campaign, run, size.of_one if of_api else size)
             budget_guard.reserve_run(session, campaign, run, size, now)
+        if of_api:
+            api_messages.settle(session, run_id, 0)
         if run.repeats is not None:
             retries.add_earlier_tallies(session, run_id, run.repeats)
         even_rate = time_limits.even_rate(campaign, run, planned, frozen_as.quiet_hours, now)

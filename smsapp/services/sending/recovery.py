@@ -243,6 +243,11 @@ def forget_old(now: dt.datetime) -> int:
     return journal.forget((now - dt.timedelta(days=settings().JOURNAL_DAYS)).timestamp())
 
 
+def restored_at(session: Session) -> dt.datetime | None:
+    """Return when an older copy of the database was last taken over; None if never."""
+    return ledger_mark.read(session).restored_at
+
+
 def hold_reason_of(session: Session, slot: dt.datetime) -> HoldReason | None:
     """Return why the run of this slot must wait for a person: it was due before a restore, and may have been sent."""
     mark = ledger_mark.read(session)

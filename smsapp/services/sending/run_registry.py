@@ -130,6 +130,7 @@ class ActiveRun:
     valid_until: dt.datetime | None = None
     """Nothing leaves from then on."""
     has_own_rate: bool = False
+    takes_people: bool = False  # single messages, at any moment
     batches: int = 0
     phase: Phase = Phase.CLAIMING
 
@@ -269,8 +270,8 @@ class RunRegistry:
                 run.enter(Phase.EXHAUSTED)
 
     def finish(self) -> None:
-        """Claim no more of the runs in hand; runs that are new may still be added."""
-        for run in self.runs.values():
+        """Claim no more of the runs in hand, but of those that take people; runs that are new may still be added."""
+        for run in (run for run in self.runs.values() if not run.takes_people):
             run.enter(Phase.FINISHING)
 
     # -- inside ---------------------------------------------------------------------------------------------------
@@ -299,19 +300,18 @@ class RunRegistry:
 
     def _active(self, run: Run) -> ActiveRun:
         channel = self.channels.get(run.channel_id) or self._add_channel(run.channel_id)
-        snapshot = run.snapshot
-        template = snapshot.template
-        hours, after_failures = snapshot.quiet_hours, run.troubled_at is not None
+        snapshot, template = run.snapshot, run.snapshot.template
         return ActiveRun(
             run.id,
             channel,
             template,
             snapshot.mapping,
             template.renderer(),
-            hours,
-            after_failures,
+            snapshot.quiet_hours,
+            run.troubled_at is not None,
             run.valid_until,
             run.own_rate is not None,
+            run.takes_until is not None,
         )
 
     def _add_channel(self, channel_id: int) -> ActiveChannel:

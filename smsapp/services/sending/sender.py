@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -25,7 +27,7 @@ from smsapp.domain.run import RunState
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.app_thread import AppThread
 from smsapp.services.platform.clock import Clock
-from smsapp.services.sending import opening, recovery
+from smsapp.services.sending import opening, recovery, single_messages
 from smsapp.services.sending.batch_executor import BatchExecutor
 from smsapp.services.sending.in_flight_batch import InFlightBatch
 from smsapp.services.sending.result_writer import ResultWriter
@@ -40,6 +42,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 """Seconds between polls of the database: for pauses, new runs, and held runs whose hold is over."""
 MIRROR_SECONDS = 1.0
+PLAN_SECONDS, LINGER_SECONDS = 0.25, 1.0
+"""Seconds between two looks for single messages, in which more of them gather; after the last of which a sender goes
+on to look."""
 QUEUE_POLL_SECONDS = 0.1
 """Seconds between polls of the queue: if every worker is sending, a sender takes a new run up itself."""
 
@@ -63,6 +68,10 @@ class Sender:
         self.freezing: asyncio.Future[bool] | None = None
         self.poll_at = 0.0
         """Loop time of the next poll of the database."""
+        self.plans = False
+        """Whether this sender is the one that plans single messages."""
+        self.plan_at = self.linger_until = 0.0
+        """Loop times: of the next look for single messages, and until which there will be another one."""
         self.wakeup = asyncio.Event()
 
     async def run(self, seconds: float) -> bool:
@@ -89,7 +98,7 @@ class Sender:
                         await self._poll()
                     if await self._claim_batches(executor):
                         continue
-                    if not self.batches and self.freezing is None and not self.registry.resumes_soon:
+                    if not self.batches and self.freezing is None and not self._stays(loop.time()):
                         break
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self.wakeup.wait(), max(0.01, self.poll_at - loop.time()))
@@ -97,7 +106,15 @@ class Sender:
                 watching.cancel()
                 await self._finish()
                 mirroring.cancel()
-        return await self.database.run(self.registry.is_anything_left)
+                if self.plans:
+                    await self.redis.run(queue.release_polling, "plan_messages")
+        # Processes that believed us at work did not ring.
+        missed = self.plans and await self.database.run(single_messages.has_new)
+        return missed or await self.database.run(self.registry.is_anything_left)
+
+    def _stays(self, now: float) -> bool:
+        """Return whether more is expected within a moment."""
+        return self.registry.resumes_soon or now < self.linger_until
 
     # -- the path of a batch --------------------------------------------------------------------------------------
 
@@ -168,9 +185,23 @@ class Sender:
             self.freezing = None
         await self.writer.store_early()
         open_runs = await self.database.run(self.registry.refresh)
-        if freeze and open_runs and self.freezing is None and not shutdown.requested():
-            self.freezing = self.freezer.run(self._freeze, open_runs)
+        if not freeze or self.freezing is not None or shutdown.requested():
+            return
+        plans = await self._may_plan()
+        if open_runs or plans:
+            self.freezing = self.freezer.run(self._freeze, open_runs, plans)
             self.freezing.add_done_callback(self._frozen)
+
+    async def _may_plan(self) -> bool:
+        """Return whether this sender is to plan single messages now. One does; who holds connections leaves it."""
+        now = asyncio.get_running_loop().time()
+        if self.held_channels is not None or now < self.plan_at:
+            return False
+        self.plan_at = now + PLAN_SECONDS
+        if not await self.database.run(single_messages.has_work, self.clock()):
+            return False
+        self.plans = await self.redis.run(partial(queue.claim_polling, "plan_messages", again=self.plans))
+        return self.plans
 
     def _poll_now(self) -> None:
         self.poll_at = 0.0
@@ -194,9 +225,14 @@ class Sender:
                 mirrored = journal.newest()
                 await self.journal.run(recovery.mirror)
 
-    def _freeze(self, run_ids: Sequence[int]) -> bool:
-        """Freeze those of these runs that no other sender freezes; return whether there are new batches to claim."""
-        opened = False
+    def _freeze(self, run_ids: Sequence[int], plans: bool) -> bool:
+        """Freeze those of these runs that no other sender freezes; return whether there are new batches to claim.
+
+        `plans`: single messages are planned first, for somebody waits for each of them.
+        """
+        opened = plans and single_messages.plan(self.clock())
+        if opened:
+            self.linger_until = time.monotonic() + LINGER_SECONDS
         for run_id in run_ids:
             log_context.RUN.set(str(run_id))
             try:

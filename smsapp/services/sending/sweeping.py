@@ -14,7 +14,7 @@ from smsapp.domain.run import (
     RunState,
 )
 from smsapp.services.receipts import billing
-from smsapp.services.sending import closing, failover, recovery, starting, time_limits
+from smsapp.services.sending import closing, failover, recovery, single_messages, starting, time_limits
 from smsapp.store import last_checks, queue
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
@@ -46,6 +46,8 @@ def sweep(now: dt.datetime) -> None:
     _each("run", [run.id for run in runs.unfinished(current_session())], lambda run_id: _sweep_run(run_id, now))
     cutoff = now - dt.timedelta(hours=settings().RECEIPT_HOURS)
     _each("receipts", runs.waiting_for_receipts(current_session(), cutoff), _close_without_receipt)
+    if single_messages.has_work(now):
+        single_messages.ring()
     last_checks.note(Check.SWEEP, now)
 
 

@@ -33,6 +33,7 @@ def _current(name: str, *columns: str) -> sa.Index:
 
 
 ARCHIVED = sa.text("archived_at IS NOT NULL")
+OF_API = sa.text("api_key_id IS NOT NULL")
 
 
 class Campaign(Base):
@@ -55,6 +56,7 @@ class Campaign(Base):
         _current("due", "next_due_at", "id", "status", "recurring", "channel_id", "created_at", "name_key"),
         sa.Index("ix_campaign_archived", "created_at", "id", sqlite_where=ARCHIVED, postgresql_where=ARCHIVED),
         sa.Index("ix_campaign_waiting", "status", "next_due_at", "id"),
+        sa.Index("ix_campaign_api", "api_key_id", "template_id", "id", sqlite_where=OF_API, postgresql_where=OF_API),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -81,7 +83,7 @@ class Campaign(Base):
     seeds: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     """The seeds of the test group get one text of each of its runs."""
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """variable -> {"property": name, "fallback": text or null} or {"fixed": text}"""
+    """variable -> {"property": name, "fallback": text or null}, {"fixed": text}, or {GIVEN: true}"""
     schedule: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """domain/schedule.py Schedule.as_json()"""
     recurring: Mapped[bool] = mapped_column(default=False)
@@ -100,6 +102,8 @@ class Campaign(Base):
     """Why the last run failed: an Outcome, a HoldReason or a RunFailure; "" otherwise."""
     provenance: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     """Parts of the draft that a program has set last: domain/provenance.py Provenance.as_json()"""
+    api_key_id: Mapped[int | None]
+    """Of single messages (domain/single_message.py): the key, or COMMAND, that asks for them. NULL: people made it."""
     version: Mapped[int] = mapped_column(default=1)
     """Incremented by every saved edit; a form based on an older version is refused."""
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
@@ -223,6 +227,31 @@ def oldest_due(session: Session, now: dt.datetime) -> dt.datetime | None:
 def due_between(session: Session, since: dt.datetime, until: dt.datetime, limit: int) -> Sequence[Campaign]:
     """Return waiting campaigns with their next fire in [since, until), in the order of due times."""
     return session.scalars(_DUE_BETWEEN, {"since": since, "until": until, "most": limit}).all()
+
+
+def of_api(session: Session, key_id: int, template_id: int, since: dt.datetime) -> Campaign | None:
+    """Return the newest campaign of a key's single messages from a template that can go on, made since then."""
+    statement = (
+        sa.select(Campaign)
+        .where(
+            Campaign.api_key_id == key_id,
+            Campaign.template_id == template_id,
+            Campaign.created_at >= since,
+            Campaign.status.in_([Status.SENDING, Status.SENT, Status.FAILED]),
+            Campaign.deleted_at.is_(None),
+        )
+        .order_by(Campaign.id.desc())
+        .limit(1)
+    )
+    return session.scalar(statement.execution_options(populate_existing=True))
+
+
+def archive_of_api(session: Session, key_id: int, template_id: int, now: dt.datetime) -> None:
+    """Archive the campaigns of a key's single messages from a template that have ended."""
+    begins, _ends = MOVES[Action.ARCHIVE]
+    ended = (Campaign.status.in_(begins), Campaign.deleted_at.is_(None), Campaign.archived_at.is_(None))
+    mine = (Campaign.api_key_id == key_id, Campaign.template_id == template_id)
+    session.execute(sa.update(Campaign).where(*mine, *ended).values(archived_at=now))
 
 
 def set_due(session: Session, campaign_id: int, slot: dt.datetime) -> None:

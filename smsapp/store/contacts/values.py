@@ -22,22 +22,30 @@ from smsapp.store.db import dialect
 Text = sa.ColumnElement[str]
 
 
+NOT_GIVEN: Text = sa.cast(sa.null(), sa.Text)
+"""The value of a variable that comes with each request, where there is no request."""
+
+
 @dataclass(frozen=True)
 class Source:
     """The source of a variable's value, and its bound."""
 
     name: str
-    """Name of the property."""
+    """Name of the property, or of the variable if the value is `given`."""
     form: Form | None = None
     """None: as text."""
     number: bool = False
     fallback: str = ""
     bound: Bound | None = None
     """None: every value is allowed."""
+    given: Text | None = None
+    """The text itself, for each contact, in place of a property."""
 
     @property
     def written(self) -> Text:
-        """The property as formatted text; NULL if there is none."""
+        """The property as formatted text, or the text given; NULL if there is none."""
+        if self.given is not None:
+            return sa.func.nullif(self.given, "")
         return sa.func.nullif(_written(self.name, self.form, self.number), "")
 
     def value(self, text: Text) -> Text:

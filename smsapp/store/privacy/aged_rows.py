@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from smsapp.domain.webhook import DeliveryState
 from smsapp.store.api_requests import ApiRequest
 from smsapp.store.apps.app_keys import BadRecord
+from smsapp.store.apps.message_requests import REQUEST
 from smsapp.store.apps.webhooks import WebhookDelivery, WebhookEvent
 from smsapp.store.contacts.imports import BEGUN_NOT, Import
 from smsapp.store.contacts.replies import Reply
@@ -20,6 +21,7 @@ from smsapp.store.db import db
 from smsapp.store.receipts import inbox
 from smsapp.store.receipts.inbox import INBOX, InboxState
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
+from smsapp.store.runs.api_messages import ApiMessage
 from smsapp.store.runs.proofs import Proof
 
 
@@ -56,6 +58,9 @@ WEBHOOK_EVENTS = AgedTable(
 )
 API_REQUESTS = AgedTable(ApiRequest.created_at, ApiRequest.created_at)
 """They have no id of their own; those of one moment go together."""
+MESSAGE_REQUESTS = AgedTable(REQUEST.c.id, REQUEST.c.at, [REQUEST.c.given.is_(None)], is_in_inbox=True)
+API_MESSAGES = AgedTable(ApiMessage.id, ApiMessage.at, [ApiMessage.given.is_(None)])
+"""Those that wait to be planned stay."""
 PROOFS = AgedTable(Proof.id, Proof.made_at)
 WAITING_FILES = AgedTable(Import.id, Import.created_at, [Import.state.in_(BEGUN_NOT)])
 

@@ -46,6 +46,7 @@ ELSEWHERE = {
     "login_link": "holds hashes of tokens",
     "ended_session": "holds ids of sessions",
     "connection": "holds names of processes",
+    "message_request": "is emptied within a moment, into api_message",
 }
 """Table -> who erases from it, or why nobody needs to."""
 NOT_LOOKED_AT = {("channel", "secrets"), ("channel", "callback_token"), ("channel", "old_callback_token")}

@@ -213,6 +213,11 @@ def may_be_over(session: Session, run_id: int) -> bool:
     return session.connection().execute(_MAY_BE_OVER, {"run": run_id}).first() is not None
 
 
+def last_seq(session: Session, run_id: int) -> int:
+    """Return the highest seq in the batches of a run; 0 if it has none."""
+    return session.scalar(sa.select(Batch.hi).where(Batch.run_id == run_id).order_by(Batch.no.desc()).limit(1)) or 0
+
+
 def is_over(session: Session, run_id: int) -> bool:
     """Return whether no batch of this run is ready or claimed."""
     unfinished = Batch.state.in_([BatchState.READY, BatchState.CLAIMED])

@@ -31,6 +31,8 @@ def hold_all(session: Session, blind: Collection[int] | None, now: dt.datetime) 
     values: dict[str, Any] = {"hold_until": None, "held_at": now, "troubled_at": None, "failures": 0}
     unfinished = Run.finished_at.is_(None)
     changed(session, sa.update(Run).where(unfinished, Run.pinned == "").values(pinned=PinReason.RESTORED))
+    # Seqs that it would give people who are added may have left already.
+    changed(session, sa.update(Run).where(unfinished, Run.takes_until.is_not(None)).values(takes_until=None))
     is_blind = sa.true() if blind is None else Run.id.in_(blind)
     n = runs.move_all(session, RunAction.PAUSE, unfinished, is_blind, hold_reason=HoldReason.RESTORED_BLIND, **values)
     if blind is None:

@@ -15,18 +15,25 @@ from sqlalchemy.orm import Session, aliased
 
 from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import RETRIABLE
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.runs.runs import Message, Run
 from smsapp.store.runs.tallies import EARLIER, Changes, Tally, add_to_tallies, earlier_key, tally_key
 
 
 def remaining(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
-    """Return {run id: failed messages that can be retried and have not been}, from the tallies."""
+    """Return {run id: failed messages that can be retried and have not been}, from the tallies.
+
+    Single messages are not: the program that asked for them knows whether they still are worth sending.
+    """
     failed = [tally_key(status) for status in FAILED_STATES]
     worth = Tally.reason.in_(sorted(RETRIABLE))
     counts: Counter[int] = Counter()
-    here = sa.select(Tally.run_id, sa.func.sum(Tally.n)).where(
-        Tally.run_id.in_(run_ids), Tally.state.in_(failed), worth
+    here = (
+        sa.select(Tally.run_id, sa.func.sum(Tally.n))
+        .join(Run, Run.id == Tally.run_id)
+        .join(Campaign, Campaign.id == Run.campaign_id)
+        .where(Tally.run_id.in_(run_ids), Tally.state.in_(failed), worth, Campaign.api_key_id.is_(None))
     )
     for run_id, n in session.execute(here.group_by(Tally.run_id)):
         counts[run_id] += int(n)

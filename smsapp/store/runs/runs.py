@@ -106,6 +106,8 @@ class Run(Base):
     (services/receipts/status_queries.py)."""
     valid_until: Mapped[dt.datetime | None]
     """What has not left by then expires."""
+    takes_until: Mapped[dt.datetime | None]
+    """Until when single messages are added to it (services/sending/single_messages.py); NULL: none, or no more."""
     own_rate: Mapped[float | None]  # messages a second; domain/own_rate.py
     rated_at: Mapped[dt.datetime | None]
     """The moment up to which its own rate is used up; later time has earned messages."""

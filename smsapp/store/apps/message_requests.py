@@ -1,0 +1,157 @@
+"""Requests for single messages as they came: stored before they are answered, handed on to `api_message` in bulk.
+
+On SQLite the table lies in the file of the inbox, so that no program waits while a campaign is frozen. Two files are
+not committed together: a request is handed on by its id, which `api_message` takes once, and emptied afterwards.
+Emptied rows stay for a day, for the sake of their Idempotency-Keys.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from smsapp.store.db import BigId, UtcDateTime, driver, one_of
+from smsapp.store.receipts import inbox
+from smsapp.store.sqlite import datetime_text
+
+MOST_ROWS = 5000
+"""Requests handed on in one transaction."""
+WAITS = sa.text("given IS NOT NULL")
+HAS_TOKEN = sa.text("token IS NOT NULL")
+REQUEST = sa.Table(
+    "message_request",
+    inbox.metadata,
+    sa.Column("id", BigId, primary_key=True),
+    # Not foreign keys: these tables may be in another file. Of a command the key is COMMAND.
+    sa.Column("key_id", sa.Integer, nullable=False),
+    sa.Column("template_id", sa.Integer, nullable=False),
+    sa.Column("contact_id", sa.BigInteger, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    # SHA-256 of the Idempotency-Key, and of what makes the request the same one
+    sa.Column("token", sa.String(64)),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    # JSON object, variable -> text; NULL once it is handed on
+    sa.Column("given", sa.Text),
+    sa.Index("ix_message_request_waiting", "id", sqlite_where=WAITS, postgresql_where=WAITS),
+    sa.Index(
+        "ix_message_request_token", "key_id", "token", unique=True, sqlite_where=HAS_TOKEN, postgresql_where=HAS_TOKEN
+    ),
+)
+_WAITS = REQUEST.c.given.is_not(None)
+
+
+@dataclass(eq=False, slots=True)
+class NewRequest:
+    """A request before it is stored; `id` and `earlier` are set when it is."""
+
+    key_id: int
+    template_id: int
+    contact_id: int
+    at: dt.datetime
+    token: str | None
+    fingerprint: str
+    given: str = field(repr=False)
+    id: int = 0
+    """Of the request, or of the earlier one with the same Idempotency-Key."""
+    earlier: str | None = None
+    """The fingerprint of that earlier one."""
+
+
+def add(requests: Sequence[NewRequest], kept_since: dt.datetime) -> None:
+    """Store requests in one transaction; once this returns they may be answered.
+
+    One whose Idempotency-Key was used since `kept_since` is not stored: it gets the id of the earlier one. On SQLite an
+    id is the microsecond, or the next number if that one is taken, so that none is ever used again.
+    """
+    with inbox.writing_in_line() as connection:
+        again = _insert(connection, requests)
+        if again:
+            _forget_tokens(connection, again, kept_since)
+            for request in _insert(connection, again):
+                request.id, request.earlier = connection.execute(_of_token(request)).one()
+
+
+def _insert(connection: Connection, requests: Sequence[NewRequest]) -> list[NewRequest]:
+    """Insert requests and set their ids; return those whose Idempotency-Key is taken."""
+    if connection.dialect.name == "sqlite":
+        return _insert_sqlite(connection, requests)
+    rows = [
+        (row.key_id, row.template_id, row.contact_id, row.at, row.token, row.fingerprint, row.given) for row in requests
+    ]
+    taken = []
+    with driver(connection).cursor() as cursor:
+        cursor.executemany(_INSERT_POSTGRESQL, rows, returning=True)
+        for request in requests:
+            returned = cursor.fetchone()
+            cursor.nextset()
+            if returned is None:
+                taken.append(request)
+            else:
+                request.id = returned[0]
+    return taken
+
+
+def _insert_sqlite(connection: Connection, requests: Sequence[NewRequest]) -> list[NewRequest]:
+    cursor = driver(connection).cursor()
+    (highest,) = cursor.execute("SELECT coalesce(max(id), 0) FROM message_request").fetchone()
+    taken = []
+    for row in requests:
+        new_id = max(int(row.at.timestamp() * 1e6), highest + 1)
+        at = datetime_text(row.at)
+        values = (new_id, row.key_id, row.template_id, row.contact_id, at, row.token, row.fingerprint, row.given)
+        if cursor.execute(_INSERT_SQLITE, values).rowcount == 1:
+            row.id = highest = new_id
+        else:
+            taken.append(row)
+    cursor.close()
+    return taken
+
+
+def _forget_tokens(connection: Connection, requests: Sequence[NewRequest], kept_since: dt.datetime) -> None:
+    """Forget the Idempotency-Keys of these requests that were used before that moment."""
+    for request in requests:
+        old = (REQUEST.c.key_id == request.key_id, REQUEST.c.token == request.token, REQUEST.c.at < kept_since)
+        connection.execute(sa.update(REQUEST).where(*old).values(token=None))
+
+
+def _of_token(request: NewRequest) -> sa.Select[Any]:
+    of_token = (REQUEST.c.key_id == request.key_id, REQUEST.c.token == request.token)
+    return sa.select(REQUEST.c.id, REQUEST.c.fingerprint).where(*of_token)
+
+
+def waiting(limit: int = MOST_ROWS) -> Sequence[Row[Any]]:
+    """Return the oldest requests that are not handed on: id, key_id, template_id, contact_id, at, given."""
+    columns = [REQUEST.c[name] for name in ("id", "key_id", "template_id", "contact_id", "at", "given")]
+    with inbox.engine().connect() as connection:
+        return connection.execute(sa.select(*columns).where(_WAITS).order_by(REQUEST.c.id).limit(limit)).all()
+
+
+def is_waiting() -> bool:
+    """Return whether a request is not handed on yet."""
+    with inbox.engine().connect() as connection:
+        return connection.scalar(sa.select(REQUEST.c.id).where(_WAITS).limit(1)) is not None
+
+
+def empty(ids: Sequence[int]) -> None:
+    """Empty requests that were handed on."""
+    with inbox.writing_in_line() as connection:
+        connection.execute(sa.update(REQUEST).where(one_of(REQUEST.c.id, ids)).values(given=None))
+
+
+def find(request_id: int) -> Row[Any] | None:
+    """Return (at,) of a request; None if there is none, or none any more."""
+    with inbox.engine().connect() as connection:
+        return connection.execute(sa.select(REQUEST.c.at).where(REQUEST.c.id == request_id)).one_or_none()
+
+
+_COLUMNS = "key_id, template_id, contact_id, at, token, fingerprint, given"
+_TAKEN = "ON CONFLICT (key_id, token) WHERE token IS NOT NULL DO NOTHING"
+_INSERT_SQLITE = f"INSERT INTO message_request (id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {_TAKEN}"  # noqa: S608
+_INSERT_POSTGRESQL = (
+    f"INSERT INTO message_request ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s) {_TAKEN} RETURNING id"  # noqa: S608
+)
