@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
 from smsapp.domain.campaign import Sort, Status, Tab
+from smsapp.store.campaigns import campaign_list
 from smsapp.store.campaigns.campaign_list import CampaignFilter, counts, page
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, dialect
@@ -81,6 +83,14 @@ def test_counts_follow_every_filter_but_tab_and_status() -> None:
         (True, "waiting"): 1,
     }
     assert counts(current_session(), CampaignFilter(keyword="甲")) == {(False, "draft"): 1}
+
+
+def test_more_than_a_page_can_afford_is_not_counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_list, "MOST_COUNTED", 2)
+    for name in ("甲", "乙乙", "乙"):
+        builders.campaign(name=name)
+    assert counts(current_session(), CampaignFilter()) == {}
+    assert counts(current_session(), CampaignFilter(keyword="乙")) == {(False, "draft"): 2}
 
 
 def test_filters_narrow_together() -> None:

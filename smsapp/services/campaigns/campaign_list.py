@@ -158,7 +158,7 @@ class Listing:
     refresh: int | None
     """Seconds until the list reloads; None while nothing can change by itself."""
     is_counted: bool = True
-    """False: `counts` is empty, because counting would take long (`CampaignFilter.is_counted`)."""
+    """False: `counts` is empty, because counting would take long."""
 
     def status_count(self, status: Status | None, tab: Tab) -> int:
         """Return how many campaigns of the tab have this status; None counts every status of it."""
@@ -173,16 +173,17 @@ def listing(filters: Wanted, now: dt.datetime, *, after: int = 0, before: int = 
     """Return the page after the campaign `after`, or before `before`, or the first one."""
     page = campaign_list.page(current_session(), filters, after=after, before=before, limit=limit)
     rows = lines(page.ids)
+    counts = campaign_list.counts(current_session(), filters)
     ahead = upcoming(now, AHEAD, SHOWN_AHEAD + 1)
     return Listing(
         lines=rows,
         newer=page.ids[0] if page.newer and page.ids else 0,
         older=page.ids[-1] if page.older and page.ids else 0,
-        counts=campaign_list.counts(current_session(), filters),
+        counts=counts,
         ahead=ahead[:SHOWN_AHEAD],
         more_ahead=len(ahead) > SHOWN_AHEAD,
         refresh=_refresh(rows, now),
-        is_counted=filters.is_counted,
+        is_counted=bool(counts) or not rows,
     )
 
 

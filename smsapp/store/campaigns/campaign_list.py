@@ -46,6 +46,10 @@ class CampaignFilter:
         return not self.archived if self.tag is None else self.tag.ids is not None
 
 
+MOST_COUNTED = 5000
+"""Campaigns."""
+
+
 @dataclass(frozen=True)
 class Page:
     """The ids of one page in order, and whether there are newer and older ones."""
@@ -77,16 +81,22 @@ ORDERS: dict[Sort, tuple[_Leg, ...]] = {
 
 
 def counts(session: Session, filters: CampaignFilter) -> dict[tuple[bool, str], int]:
-    """Return (recurring, status) -> campaigns, under every filter except tab and status: one grouped query; {} if
-    `filters` are not counted."""
+    """Return (recurring, status) -> campaigns, under every filter except tab and status: one grouped query.
+
+    {} if `filters` are not counted, or find more than MOST_COUNTED: a page shall not cost more for each campaign.
+    """
     if not filters.is_counted:
         return {}
-    statement = (
-        sa.select(Campaign.recurring, Campaign.status, sa.func.count())
+    matching = (
+        sa.select(Campaign.recurring, Campaign.status)
         .where(Campaign.deleted_at.is_(None), *_filter_conditions(filters))
-        .group_by(Campaign.recurring, Campaign.status)
+        .limit(MOST_COUNTED + 1)
+        .subquery("matching")
     )
-    return {(recurring, status): n for recurring, status, n in session.execute(statement)}
+    columns = (matching.c.recurring, matching.c.status)
+    result = session.execute(sa.select(*columns, sa.func.count()).group_by(*columns))
+    of_status = {(recurring, status): n for recurring, status, n in result}
+    return of_status if sum(of_status.values()) <= MOST_COUNTED else {}
 
 
 def page(session: Session, filters: CampaignFilter, *, after: int = 0, before: int = 0, limit: int = 25) -> Page:
