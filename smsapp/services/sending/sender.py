@@ -230,9 +230,7 @@ class Sender:
 
         `plans`: single messages are planned first, for somebody waits for each of them.
         """
-        opened = plans and single_messages.plan(self.clock())
-        if opened:
-            self.linger_until = time.monotonic() + LINGER_SECONDS
+        opened = plans and self._plan()
         for run_id in run_ids:
             log_context.RUN.set(str(run_id))
             try:
@@ -243,6 +241,20 @@ class Sender:
                 log.exception("freeze.fault run=%s", run_id)
                 opening.hold_for_fault(run_id, RunState.OPEN, self.clock())
         return opened
+
+    def _plan(self) -> bool:
+        """Plan single messages; return whether there are new batches or runs. What fails does not hold up campaigns."""
+        try:
+            is_changed = single_messages.plan(self.clock())
+        except OperationalError as error:
+            log.warning("messages.again error=%s", type(error.orig).__name__)
+            return False
+        except Exception:
+            log.exception("messages.fault")
+            return False
+        if is_changed:
+            self.linger_until = time.monotonic() + LINGER_SECONDS
+        return is_changed
 
     def _frozen(self, freezing: asyncio.Future[bool]) -> None:
         if not freezing.cancelled() and freezing.exception() is None and freezing.result():

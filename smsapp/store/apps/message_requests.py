@@ -65,8 +65,10 @@ class NewRequest:
 def add(requests: Sequence[NewRequest], kept_since: dt.datetime) -> None:
     """Store requests in one transaction; once this returns they may be answered.
 
-    One whose Idempotency-Key was used since `kept_since` is not stored: it gets the id of the earlier one. On SQLite an
-    id is the microsecond, or the next number if that one is taken, so that none is ever used again.
+    One whose Idempotency-Key was used since `kept_since` is not stored: it gets the id of the earlier one.
+
+    Ids come from the clock (on SQLite the microsecond, or the next number if that is taken), so that none is used again
+    once an older copy of the database is restored. They stay below 2^53, up to which every program counts exactly.
     """
     with inbox.writing_in_line() as connection:
         again = _insert(connection, requests)
@@ -152,6 +154,11 @@ def find(request_id: int) -> Row[Any] | None:
 _COLUMNS = "key_id, template_id, contact_id, at, token, fingerprint, given"
 _TAKEN = "ON CONFLICT (key_id, token) WHERE token IS NOT NULL DO NOTHING"
 _INSERT_SQLITE = f"INSERT INTO message_request (id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {_TAKEN}"  # noqa: S608
+_NEW_ID = (
+    "(extract(epoch FROM clock_timestamp()) * 1000)::bigint * 4096"
+    " + (nextval(pg_get_serial_sequence('message_request', 'id')) & 4095)"
+)
 _INSERT_POSTGRESQL = (
-    f"INSERT INTO message_request ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s) {_TAKEN} RETURNING id"  # noqa: S608
+    f"INSERT INTO message_request (id, {_COLUMNS})"  # noqa: S608
+    f" VALUES ({_NEW_ID}, %s, %s, %s, %s, %s, %s, %s) {_TAKEN} RETURNING id"
 )
