@@ -77,7 +77,8 @@ def import_file(folder: Path, path: Path, database: str) -> tuple[float, tuple[s
     with application(config).app_context():
         started = time.perf_counter()
         by, now = Actor("bench"), clock.now()
-        row = imports.register(path, path.name, by, now)
+        with imports.opened(path) as file:
+            row = imports.register(file, path.name, by, now)
         preview = imports.preview(row)
         imports.start(
             row.id, imports.layout_of(preview.guesses, preview.header), imports.UNCHANGED, by, now, ring=False

@@ -94,6 +94,15 @@ def record_told(session: Session, keys: Sequence[tuple[int, int]], now: dt.datet
     return store.add_opt_outs(session, [rows[number] for number in sorted(rows)])
 
 
+def record_imported(session: Session, numbers: Iterable[str], remark: str, now: dt.datetime) -> int:
+    """Put numbers (E.164) that another system says refuse everything on the list; return how many were new.
+
+    In the caller's transaction, in the order of numbers, so that two workers do not deadlock.
+    """
+    rows = {number: row for number in numbers for row in _rows(number, OptOutSource.IMPORT, now, EVERYTHING, remark)}
+    return store.add_opt_outs(session, [rows[number] for number in sorted(rows)])
+
+
 def add(raw: str, remark: str, actor: Actor, now: dt.datetime, refused: Coverage = EVERYTHING) -> bool:
     """Put a number on the list for a person; False if it has refused as much before.
 
