@@ -30,6 +30,7 @@ USER_ID_LIST = "User.UserId"
 """The one heading of a segment file that lists user ids only."""
 
 _PLAIN_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+_PLAIN_NUMBERS = re.compile(rf"{_PLAIN_NUMBER.pattern}(?:,{_PLAIN_NUMBER.pattern})*+")
 _OLDEST = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -49,6 +50,17 @@ def gathered(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns:
         elif name:
             columns[name] = cells
     return columns
+
+
+def number_of(address: str, region: str) -> str | None:
+    """Return the number in E.164, "" if none can be read, None if it is one of two.
+
+    Amazon takes numbers with their country code, with or without +; people write national numbers of `region` as well.
+    """
+    text = address.strip()
+    national = phone.normalise(text, region)
+    abroad = "" if text.startswith(("+", "00")) else phone.normalise(f"+{text}", region)
+    return None if national and abroad and national != abroad else national or abroad
 
 
 def _joined(held: object, cell: str) -> list[object]:
@@ -77,12 +89,14 @@ class Endpoints:
         marks = bytearray(count)
         for i, reason in bad.items():
             marks[i] = MARKS[reason]
-        blank_rows = {i for i, row in enumerate(zip(channels, addresses, ids, strict=True)) if not any(row)}
+        blank_rows: set[int] = set()
+        if "" in channels and "" in addresses and "" in ids:
+            blank_rows = {i for i, row in enumerate(zip(channels, addresses, ids, strict=True)) if not any(row)}
         if bad or set(channels) != {"SMS"}:
             _mark(marks, channels, {"SMS"}, Reason.OTHER_CHANNEL, blank_rows)
         if not set(states) <= {"", "ACTIVE"}:
             _mark(marks, states, {"", "ACTIVE"}, Reason.INACTIVE)
-        if not all(map(_PLAIN_NUMBER.fullmatch, addresses)):
+        if not _PLAIN_NUMBERS.fullmatch(",".join(addresses)):
             addresses = self._numbers(addresses, channels, marks)
         ids = [user_id or number for user_id, number in zip(map(str.strip, ids), addresses, strict=True)]
         if "" in ids:
@@ -105,7 +119,7 @@ class Endpoints:
         for i, address in enumerate(addresses):
             number = address.strip()
             if channels[i].strip().upper() == "SMS" and not _PLAIN_NUMBER.fullmatch(number):
-                reading = self._number(number)
+                reading = number_of(number, self._region)
                 if reading is None and not marks[i]:
                     marks[i] = MARKS[Reason.UNCLEAR_NUMBER]
                 elif reading == "" and not marks[i]:
@@ -113,15 +127,6 @@ class Endpoints:
                 number = reading or number
             numbers.append(number)
         return numbers
-
-    def _number(self, address: str) -> str | None:
-        """Return the number in E.164, "" if none can be read, None if it is one of two.
-
-        Pinpoint takes numbers with their country code, with or without +; people write national numbers as well.
-        """
-        national = phone.normalise(address, self._region)
-        abroad = "" if address.startswith(("+", "00")) else phone.normalise(f"+{address}", self._region)
-        return None if national and abroad and national != abroad else national or abroad
 
     def _opt_out(self, marks: bytearray, opt_outs: Sequence[str], channels: Sequence[str]) -> None:
         for i, opt_out in enumerate(opt_outs):

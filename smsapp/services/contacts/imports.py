@@ -199,7 +199,7 @@ def recognise(import_id: int, now: dt.datetime) -> None:
             leftover.unlink(missing_ok=True)
         problem = refusal.problems[0]
         state, failure, preview = ImportState.FAILED, problem.code, {"facts": dict(problem.facts)}
-    values = {"format": form, "preview": preview, "failure": failure, "marks": marks or None}
+    values: dict[str, object] = {"format": form, "preview": preview, "failure": failure, "marks": marks or None}
     if table.exists():
         values |= {"path": table.name, "size": table.stat().st_size}
     with writing() as session:

@@ -13,7 +13,7 @@ from smsapp.domain.errors import Problem, Refusal
 
 GZIP = b"\x1f\x8b"
 MOST_UNPACKED = 4 << 30
-BLOCK = 1 << 18
+BLOCK = 1 << 17
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
