@@ -1,4 +1,4 @@
-"""Opted-out numbers as Amazon's programs print them.
+"""Opted-out numbers as Amazon's programs print them: with their country code, with or without +.
 
 Sources: AWS End User Messaging SMS API, DescribeOptedOutNumbers (OptedOutNumberInformation); Amazon SNS API,
 ListPhoneNumbersOptedOut.

@@ -77,7 +77,6 @@ PROBLEMS = {
     "opt_outs_not_json": _l(
         "This begins like JSON and is none. Save what describe-opted-out-numbers prints, or one number per line."
     ),
-    "number_ambiguous": _l("Without its + this number is one of two. Write it with + and the country code."),
     "pinpoint_no_campaigns": _l(
         "There is no campaign of Amazon Pinpoint in this file. It must be JSON as aws pinpoint get-campaigns prints it."
     ),
@@ -100,9 +99,7 @@ PROBLEMS = {
     "pinpoint_zone": _l("The time zone %(zone)s has no equal here. Check zone and time."),
     "pinpoint_treatments": _l("%(n)s further variants of the message are left out: a draft has one text."),
     "pinpoint_holdout": _l("%(percent)s percent of the people were held out; here everybody of the segment gets it."),
-    "pinpoint_limits": _l(
-        "Its limits are left out. Set the rate of the channel, and the frequency caps."
-    ),
+    "pinpoint_limits": _l("Its limits are left out. Set the rate of the channel, and the frequency caps."),
     "pinpoint_quiet_time": _l("Its quiet time is left out. Set the quiet hours of the channel."),
     "pinpoint_hook": _l("Its Lambda function is left out: segments are computed here."),
     "pinpoint_sender": _l("The sender id or number is left out: it belongs to the channel."),

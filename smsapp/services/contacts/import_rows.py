@@ -99,6 +99,7 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
         log.warning("import.outrun import=%d", import_id)
         return
     with writing() as session:
+        session.refresh(row)
         if row.segment_name and not failure:
             import_segments.make(session, row, clock())
         store.end_import(session, import_id, ImportState.FAILED if failure else ImportState.DONE, clock(), failure)

@@ -12,7 +12,7 @@ import orjson
 from openpyxl.utils import get_column_letter
 from sqlalchemy.orm import Session
 
-from smsapp.domain import opted_out_numbers, phone, pinpoint_endpoints
+from smsapp.domain import opted_out_numbers, phone
 from smsapp.domain import scope as scopes
 from smsapp.domain.cells import FORMULA, BrokenRow, Row, whole_number
 from smsapp.domain.errors import NotFound, Problem, Refusal
@@ -266,12 +266,11 @@ def _printed_numbers(content: bytes, result: OptOutFile) -> Iterator[tuple[str, 
         except orjson.JSONDecodeError:
             raise Refusal(Problem("opt_outs_not_json", "file")) from None
     for place, (raw, remark) in enumerate(opted_out_numbers.read(documents), 1):
-        number = pinpoint_endpoints.number_of(raw, settings().DEFAULT_REGION)
+        number = phone.normalise(f"+{raw.strip().lstrip('+')}")
         if number:
             yield number, EVERYTHING, storable(remark, LONGEST_NOTE)
         else:
-            code = "number_ambiguous" if number is None else "number_unreadable" if raw.strip() else "number_missing"
-            _complain(result, place, Problem(code, "phone"))
+            _complain(result, place, Problem("number_unreadable" if raw.strip() else "number_missing", "phone"))
 
 
 def _numbers(path: Path, form: Format, result: OptOutFile) -> Iterator[tuple[str, Coverage, str]]:

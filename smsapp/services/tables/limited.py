@@ -123,6 +123,8 @@ def main(path: Path, wanted: Wanted) -> dict[str, Any]:
             translated = translating.translate(path, target, system, wanted.region)
             form, marks = translated.form, zlib.compress(translated.marks) if translated.marks else b""
             path = target if target.exists() else path
+        elif wanted.unfold and (listed := translating.unfold_ids(path, target)):
+            form, path = listed, target
         else:
             form = recognition.recognise(path)
         rows = reading.sample(path, form)

@@ -27,6 +27,8 @@ BATCH = 1000
 ROWS_BEFORE_HEADINGS = 20_000
 """An attribute is a list if one of so many first rows has several values; later ones are joined by commas."""
 LOOKED_AT = 1 << 16
+LIST_HEADING = "xwho"
+"""What a list of user ids is matched by."""
 
 Part = tuple[Columns, int, Mapping[int, Reason]]
 """The columns of some rows, their number, and those that are none: index -> why."""
@@ -62,6 +64,24 @@ def translate(path: Path, target: Path, told: System | None, region: str) -> Tra
         finally:
             unpacked.unlink(missing_ok=True)
     return _translate_table(path, target, told, region)
+
+
+def unfold_ids(path: Path, target: Path) -> Format | None:
+    """Write a segment file of Pinpoint that lists user ids only as a table of one id per row; None for another file."""
+    if _is_json(path):
+        with packed.opened(path) as file:
+            lines = [line for part, _bad in json_lines.chunks(file) for line in part]
+        columns = flat(lines, pinpoint_endpoints.NESTED)
+        if [*columns] != [pinpoint_endpoints.USER_ID_LIST]:
+            return None
+        ids = texts(columns[pinpoint_endpoints.USER_ID_LIST])
+    else:
+        with path.open(encoding="utf-8-sig", errors="replace", newline=None) as text:
+            if text.readline(MAX_NAME).strip() != pinpoint_endpoints.USER_ID_LIST:
+                return None
+            ids = text.read().split()
+    target.write_text(csv_text.lines([[LIST_HEADING], *([user_id] for user_id in ids)]), encoding="utf-8", newline="")
+    return Format(CSV, "utf-8", ",", heading_row=1)
 
 
 def _is_json(path: Path) -> bool:
