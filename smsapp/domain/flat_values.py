@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -18,28 +19,38 @@ EXACT = 1e15
 _NOTHING: Mapping[str, Any] = {}
 
 
-def flat(objects: Sequence[Mapping[str, Any]], nested: Collection[str], *, within: str = "") -> Columns:
+def flat(
+    objects: Sequence[Mapping[str, Any]], nested: Collection[str], ignored: Collection[str] = (), *, within: str = ""
+) -> Columns:
     """Return the values of the objects by their dotted names; only objects named in `nested` are opened.
 
-    `within` is the dotted name of the objects themselves.
+    Names among `ignored` are left out. `within` is the dotted name of the objects themselves.
     """
     columns: Columns = {}
-    for name, values in _by_name(objects):
-        path = f"{within}.{name}" if within else name
+    before = f"{within}." if within else ""
+    for name, values in _by_name(objects, before, ignored):
+        path = before + name
         if path in nested:
-            columns |= flat([value if value.__class__ is dict else _NOTHING for value in values], nested, within=path)
+            inner = [value if value.__class__ is dict else _NOTHING for value in values]
+            columns |= flat(inner, nested, ignored, within=path)
         else:
             columns[path] = values
     return columns
 
 
-def _by_name(objects: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, Sequence[Any]]]:
-    """Return (name, values) of all names; no value is looked up if all objects have the same names in one order."""
-    shapes = dict.fromkeys(map(tuple, objects))
-    if len(shapes) == 1:
-        return zip(next(iter(shapes)), zip(*[item.values() for item in objects], strict=True), strict=True)
-    names = dict.fromkeys(itertools.chain.from_iterable(shapes))
-    return [(name, [item.get(name) for item in objects]) for name in names]
+def _by_name(
+    objects: Sequence[Mapping[str, Any]], before: str, ignored: Collection[str]
+) -> Iterable[tuple[str, Sequence[Any]]]:
+    """Return (name, values) of all names; in one step if all objects have the same names, as exports have."""
+    names = list(objects[0]) if objects else []
+    if len(names) > 1 and set(map(len, objects)) == {len(names)}:
+        try:
+            columns = zip(names, zip(*map(itemgetter(*names), objects), strict=True), strict=True)
+            return [(name, values) for name, values in columns if before + name not in ignored]
+        except KeyError:
+            pass
+    everything = dict.fromkeys(itertools.chain.from_iterable(objects))
+    return [(name, [item.get(name) for item in objects]) for name in everything if before + name not in ignored]
 
 
 def has_lists(values: Sequence[Any]) -> bool:

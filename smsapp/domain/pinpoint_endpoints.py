@@ -17,13 +17,10 @@ from smsapp.domain.other_systems import ID_HEADING, MARKS, OPTED_OUT, PHONE_HEAD
 from smsapp.domain.rejection import Reason
 
 NESTED = frozenset({"Attributes", "Metrics", "Demographic", "Location", "User", "User.UserAttributes"})
-NO_PROPERTIES = frozenset(
-    {
-        *("ChannelType", "Address", "OptOut", "EndpointStatus", "EffectiveDate", "User.UserId"),
-        *("Id", "RequestId", "ApplicationId", "CohortId", "CreationDate"),
-    }
-)
-"""Attributes with a meaning of their own, and Pinpoint's own marks; every other one becomes a property."""
+IGNORED = frozenset({"Id", "RequestId", "ApplicationId", "CohortId", "CreationDate"})
+"""Pinpoint's own marks."""
+NO_PROPERTIES = IGNORED | {"ChannelType", "Address", "OptOut", "EndpointStatus", "EffectiveDate", "User.UserId"}
+"""Those, and attributes with a meaning of their own; every other one becomes a property."""
 GROUPS = ("User.UserAttributes.", "Attributes.", "Metrics.", "Demographic.", "Location.", "User.")
 """What a property's name does without, unless two would be called the same."""
 USER_ID_LIST = "User.UserId"

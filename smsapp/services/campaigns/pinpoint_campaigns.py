@@ -88,8 +88,9 @@ def _draft(
     if channel_id is None:
         choices.append(Problem("pinpoint_channel"))
     elif plan.text:
-        choices.append(Problem("pinpoint_template_pending"))
         template_id = None if dry_run else _template(plan, channel_id, actor, now, choices)
+        if dry_run or template_id:
+            choices.append(Problem("pinpoint_template_pending"))
     draft = Draft(
         name=plan.name[:LONGEST_NAME],
         audience=AudienceRule.of(segment_id),

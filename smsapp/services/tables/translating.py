@@ -116,7 +116,7 @@ def _translate_table(path: Path, target: Path, told: System | None, region: str)
 def _json_parts(lines: Iterator[json_lines.Lines]) -> Iterator[Part]:
     rows = 0
     for objects, bad in lines:
-        columns = flat(objects, pinpoint_endpoints.NESTED)
+        columns = flat(objects, pinpoint_endpoints.NESTED, pinpoint_endpoints.IGNORED)
         if rows == 0:
             _refuse_no_endpoints(columns, len(objects), bad)
         rows += len(objects)
