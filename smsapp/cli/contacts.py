@@ -209,9 +209,9 @@ def _check(file: OpenedFile, preview: Preview, layout: Layout | None) -> None:
         bad = list(import_rows.check(file, preview, layout, tally, _moving(bar), SHOWN_ROWS))
     for row in bad:
         echo(f"  row {row.facts['row']}: {why(row.reason, row.facts)}", err=True)
-    kept = tally.rows - tally.refused - tally.merged
+    usable = tally.rows - tally.refused - tally.merged
     merged = f"{tally.merged} merged, " if file.marks else ""
-    echo(f"{tally.rows} rows: {kept} can be kept, {merged}{tally.refused} refused. Nothing was written.")
+    echo(f"{tally.rows} rows: {usable} can be kept, {merged}{tally.refused} refused. Nothing was written.")
     if tally.opted_out:
         echo(f"{tally.opted_out} numbers would be put on the opt-out list.")
     if tally.without_number:

@@ -33,7 +33,7 @@ def import_pinpoint(file: Path, channel_name: str, segments: tuple[str, ...], dr
     \b
     Example:
       aws pinpoint get-campaigns --application-id ID > campaigns.json
-      flask campaigns import-pinpoint campaigns.json --channel Twilio --segment b66c9e42=Members
+      flask campaigns import-pinpoint campaigns.json --channel Overseas --segment b66c9e42=Members
     """
     names = dict(_pair(text) for text in segments)
     try:

@@ -54,8 +54,8 @@ def upload() -> Response:
         if file is None or not file.filename:
             raise Refusal(Problem("file_missing", "file"))
         system = request.form.get("system", "")
-        told = System(system) if system in set(System) else None
-        row = imports.upload(file.stream, file.filename, guard.actor(), clock.now(), told)
+        named_system = System(system) if system in set(System) else None
+        row = imports.upload(file.stream, file.filename, guard.actor(), clock.now(), named_system)
     except Refusal as refusal:
         return _index(refusal.problems)
     return see_other(url_for(".show", import_id=row.id))

@@ -80,7 +80,7 @@ def test_campaigns_become_drafts_with_templates_and_what_is_to_choose(runner: Fl
         "10 percent of the people were held out",
         "The text is in the message template “welcome” of Pinpoint",
         "It was sent when something happened (EVENT)",
-        "Its quiet time is left out.",
+        "Its quiet time does not come in.",
     ):
         assert told in result.stdout
 

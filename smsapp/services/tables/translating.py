@@ -42,13 +42,13 @@ class Translated:
     marks: bytes
 
 
-def translate(path: Path, target: Path, told: System | None, region: str) -> Translated:
+def translate(path: Path, target: Path, named: System | None, region: str) -> Translated:
     """Write a file of another system as CSV to `target`; an ordinary table stays where it is, unpacked to `target`.
 
-    `told` is what a person says the file is. Raises Refusal if it is none of that system, or broken, or no table.
+    `named` is what a person says the file is. Raises Refusal if it is none of that system, or broken, or no table.
     """
     if _is_json(path):
-        if told not in {None, System.PINPOINT}:
+        if named not in {None, System.PINPOINT}:
             raise Refusal(Problem("system_not_json", "file"))
         with packed.opened(path) as file:
             return _write(target, System.PINPOINT, _json_parts(json_lines.chunks(file)), region, first_row=1)
@@ -57,13 +57,13 @@ def translate(path: Path, target: Path, told: System | None, region: str) -> Tra
         unpacked = target.with_name(f"{target.name}.unpacked")
         target.rename(unpacked)
         try:
-            translated = _translate_table(unpacked, target, told, region)
+            translated = _translate_table(unpacked, target, named, region)
             if not target.exists():
                 unpacked.rename(target)
             return translated
         finally:
             unpacked.unlink(missing_ok=True)
-    return _translate_table(path, target, told, region)
+    return _translate_table(path, target, named, region)
 
 
 def unfold_ids(path: Path, target: Path) -> Format | None:
@@ -93,24 +93,24 @@ def _is_json(path: Path) -> bool:
     return start.startswith(b"{")
 
 
-def _translate_table(path: Path, target: Path, told: System | None, region: str) -> Translated:
+def _translate_table(path: Path, target: Path, named: System | None, region: str) -> Translated:
     form = recognition.recognise(path)
     headings = reading.parted(reading.sample(path, form), form)[0]
-    if told is None:
-        told = next(
+    if named is None:
+        named = next(
             (system for system in other_systems.RECOGNISED if not other_systems.missing(system, headings)), None
         )
-    if told is None:
+    if named is None:
         return Translated(form, b"")
-    if told is System.PINPOINT and [heading.strip() for heading in headings] == [pinpoint_endpoints.USER_ID_LIST]:
+    if named is System.PINPOINT and [heading.strip() for heading in headings] == [pinpoint_endpoints.USER_ID_LIST]:
         raise Refusal(Problem("pinpoint_ids_only", "file"))
-    if lacking := other_systems.missing(told, headings):
+    if lacking := other_systems.missing(named, headings):
         facts = {"missing": ", ".join(lacking), "headings": ", ".join(filter(None, headings))[:200] or "–"}
-        raise Refusal(Problem("system_headings", "file", {"system": other_systems.NAMES[told], **facts}))
-    if told not in other_systems.TRANSLATED:
-        return Translated(replace(form, system=told.value, region=other_systems.REGIONS.get(told, "")), b"")
-    parts = _table_parts(reading.chunks(path, form, 0, BATCH), [heading.strip() for heading in headings], told)
-    return _write(target, told, parts, region, first_row=form.heading_row + 1)
+        raise Refusal(Problem("system_headings", "file", {"system": other_systems.NAMES[named], **facts}))
+    if named not in other_systems.TRANSLATED:
+        return Translated(replace(form, system=named.value, region=other_systems.REGIONS.get(named, "")), b"")
+    parts = _table_parts(reading.chunks(path, form, 0, BATCH), [heading.strip() for heading in headings], named)
+    return _write(target, named, parts, region, first_row=form.heading_row + 1)
 
 
 def _json_parts(lines: Iterator[json_lines.Lines]) -> Iterator[Part]:
