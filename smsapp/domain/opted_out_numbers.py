@@ -29,7 +29,7 @@ def read(document: Any) -> Iterator[tuple[str, str]]:
 def _item(item: Any) -> tuple[str, str]:
     if not isinstance(item, dict):
         return str(item), ""
-    by = {True: "by the person", False: "by the account"}.get(item.get("EndUserOptedOut"), "")
+    by = "by the person" if item.get("EndUserOptedOut") else "by the account"
     since = item.get("OptedOutTimestamp")
     return str(item.get("OptedOutNumber") or ""), " ".join(["AWS:", *filter(None, (str(since or ""), by))])
 
