@@ -37,6 +37,7 @@ BENCHES: list[tuple[str, list[str], list[str]]] = [
     ("bench.pace", [], ["--rows", "300"]),
     *(("bench.held", ["--rows", "12000", "--database", one], ["--database", one]) for one in DATABASES),
     ("bench.contacts_import", [], ["--rows", "100000"]),
+    ("bench.roads", [], ["--rows", "100000"]),
     ("bench.segment_count", [], ["--rows", "100000"]),
     ("bench.campaign_list", [], ["--rows", "10000"]),
     ("bench.rehearsal", [], ["--rows", "100000"]),

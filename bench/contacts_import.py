@@ -77,12 +77,12 @@ def import_file(folder: Path, path: Path, database: str) -> tuple[float, tuple[s
     with application(config).app_context():
         started = time.perf_counter()
         by, now = Actor("bench"), clock.now()
-        row = imports.register(path, path.name, by, now)
-        preview = imports.preview(row)
-        imports.start(
-            row.id, imports.layout_of(preview.guesses, preview.header), imports.UNCHANGED, by, now, ring=False
-        )
-        import_rows.run(row.id, clock.now)
+        with imports.opened(path) as file:
+            row = imports.register(file, path.name, by, now)
+            preview = imports.preview(row)
+            layout = imports.layout_of(preview.guesses, preview.header)
+            imports.start(row.id, layout, imports.UNCHANGED, by, now, ring=False)
+            import_rows.run(row.id, clock.now)
         seconds = time.perf_counter() - started
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return seconds, (row.state, row.position, row.added, row.refused), memory

@@ -20,11 +20,12 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
 from smsapp.domain.import_state import ImportState
 from smsapp.domain.layout import Layout
+from smsapp.domain.other_systems import NAMES, System
 from smsapp.domain.rejection import Unfit
 from smsapp.labels.contacts import in_words, why
 from smsapp.services.contacts import import_rows, imports
 from smsapp.services.contacts.import_rows import KeptRow, Tally
-from smsapp.services.contacts.imports import ImportRow, Preview
+from smsapp.services.contacts.imports import ImportRow, OpenedFile, Preview
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.privacy import erasing, person_export
@@ -55,6 +56,13 @@ UNUSABLE, SOME_REFUSED = 2, 3
     type=int,
     help="The row, from 1, that holds the headings; 0: there are none. Recognised if not given.",
 )
+@click.option(
+    "--from",
+    "system",
+    type=click.Choice([str(system) for system in System]),
+    help="Which system exported the file; files of pinpoint and listmonk are recognised if it is not given.",
+)
+@click.option("--segment", default="", help="The contacts of the file also become a new segment of this name.")
 @click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
 def import_(
     file: Path,
@@ -64,9 +72,11 @@ def import_(
     encoding: str | None,
     separator: str | None,
     heading_row: int | None,
+    system: str | None,
+    segment: str,
     dry_run: bool,
 ) -> None:
-    """Import contacts from a CSV or XLSX FILE.
+    """Import contacts from a CSV or XLSX FILE, or from an export of another system (also packed by gzip).
 
     Columns that are not named are guessed from their headings and values.
 
@@ -74,12 +84,19 @@ def import_(
     Example:
       flask contacts import members.csv --id 会员号 --phone 手机号 --map 等级=level:number --map 备注=-
       flask contacts import old.csv --encoding gbk --separator tab --heading-row 3
+      flask contacts import export.json.gz --from pinpoint --segment "Gold members"
 
-    Exit codes: 0 everything was kept, 2 the file or the options cannot be used, 3 some rows were refused.
+    Exit codes: 0 everything was kept, 2 the file or the options cannot be used, 3 some rows were left out.
     """
     try:
         choice = Choice(encoding, "\t" if separator == "tab" else separator, heading_row)
-        _import(file, id_column, phone_column, maps, choice, dry_run)
+        with imports.opened(file, System(system) if system else None) as table:
+            preview = imports.look(table, choice)
+            layout = _layout(preview, id_column, phone_column, maps)
+            if dry_run:
+                _check(table, preview, layout)
+            else:
+                _import(table, file.name, preview, layout, choice, segment)
     except Refusal as refusal:
         for problem in refusal.problems:
             echo(labels.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
@@ -144,24 +161,19 @@ def _erase(texts: list[str]) -> None:
         echo("goes on by itself; `flask sweep` does it without workers.")
 
 
-def _import(
-    file: Path,
-    id_column: str | None,
-    phone_column: str | None,
-    maps: tuple[str, ...],
-    choice: Choice,
-    dry_run: bool,
-) -> None:
-    preview = imports.look(file, choice)
+def _layout(preview: Preview, id_column: str | None, phone_column: str | None, maps: tuple[str, ...]) -> Layout | None:
+    if preview.form.system:
+        echo(f"This is a file of {NAMES[System(preview.form.system)]}.", err=True)
     guesses = _layout_guesses(preview, id_column, phone_column, maps)
-    layout = imports.layout_of(guesses, preview.header)
     for i, guess in enumerate(guesses):
         echo(f"{preview.header[i] or i + 1}: {_meaning(guess)}", err=True)
-    if dry_run:
-        _check(file, preview, layout)
-        return
-    row = imports.register(file.resolve(), file.name, ACTOR, clock.now(), choice)
-    imports.start(row.id, layout, Choice(heading_row=preview.form.heading_row), ACTOR, clock.now(), ring=False)
+    return imports.layout_of(guesses, preview.header)
+
+
+def _import(file: OpenedFile, name: str, preview: Preview, layout: Layout | None, choice: Choice, segment: str) -> None:
+    row = imports.register(file, name, ACTOR, clock.now(), choice)
+    rows_read = Choice(heading_row=preview.form.heading_row)
+    imports.start(row.id, layout, rows_read, ACTOR, clock.now(), segment_name=segment, ring=False)
     with click.progressbar(length=max(1, row.size), label="Importing", file=sys.stderr) as bar:
         import_rows.run(row.id, clock.now, _moving(bar))
     row = imports.found(row.id)
@@ -169,14 +181,17 @@ def _import(
 
 
 def _report(row: ImportRow) -> None:
-    echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {row.refused} refused.")
-    _list_rows(import_rows.refused_rows(row.id), row.refused)
+    merged = f"{row.merged} merged, " if row.marks else ""
+    echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {merged}{row.refused} refused.")
+    _list_rows(import_rows.refused_rows(row.id), row.refused + row.merged)
+    if row.opted_out:
+        echo(f"{row.opted_out} numbers are on the opt-out list now.")
     if row.without_number:
         echo(f"{row.without_number} rows were kept without a usable phone number.")
         _list_rows(import_rows.rows_without_number(row.id), row.without_number)
     if row.state == ImportState.FAILED:
         raise Refusal(Problem(row.failure, facts=row.preview.get("facts", {})))
-    if row.refused:
+    if row.refused + row.merged:
         raise click.exceptions.Exit(SOME_REFUSED)
 
 
@@ -187,17 +202,21 @@ def _list_rows(rows: Iterator[KeptRow], count: int) -> None:
         echo(f"  … and {count - SHOWN_ROWS} more; the import's page has them.", err=True)
 
 
-def _check(file: Path, preview: Preview, layout: Layout | None) -> None:
+def _check(file: OpenedFile, preview: Preview, layout: Layout | None) -> None:
     tally = Tally()
-    size = max(1, file.stat().st_size)
+    size = max(1, file.path.stat().st_size)
     with click.progressbar(length=size, label="Checking", file=sys.stderr) as bar:
         bad = list(import_rows.check(file, preview, layout, tally, _moving(bar), SHOWN_ROWS))
     for row in bad:
         echo(f"  row {row.facts['row']}: {why(row.reason, row.facts)}", err=True)
-    echo(f"{tally.rows} rows: {tally.rows - tally.refused} can be kept, {tally.refused} refused. Nothing was written.")
+    usable = tally.rows - tally.refused - tally.merged
+    merged = f"{tally.merged} merged, " if file.marks else ""
+    echo(f"{tally.rows} rows: {usable} can be kept, {merged}{tally.refused} refused. Nothing was written.")
+    if tally.opted_out:
+        echo(f"{tally.opted_out} numbers would be put on the opt-out list.")
     if tally.without_number:
         echo(f"{tally.without_number} rows hold no usable phone number.")
-    if tally.refused:
+    if tally.refused + tally.merged:
         raise click.exceptions.Exit(SOME_REFUSED)
 
 

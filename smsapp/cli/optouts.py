@@ -47,10 +47,11 @@ SIGNATURE = click.option(
 @command.command("import", refusal_code=2)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_(file: Path) -> None:
-    """Put the numbers of FILE (CSV, text or XLSX) on the list.
+    """Put the numbers of FILE (CSV, text, XLSX or JSON) on the list.
 
     The number is in the column 手机号 or phone, else in the first one; 备注 or note is kept with it. 范围 or scope
     (everything, marketing, signature) and 签名 or signature say what is refused; without them it is everything.
+    JSON is what `aws pinpoint-sms-voice-v2 describe-opted-out-numbers` prints.
 
     \b
     Exit code: 0 every row was taken, 1 some rows hold no number, 2 the file cannot be used.

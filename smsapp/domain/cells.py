@@ -158,12 +158,25 @@ def _lists(texts: Sequence[str], _joined: str, name: str) -> Sequence[str]:
 
 
 def _list(text: str, name: str) -> str:
-    items = list(dict.fromkeys(item for part in _ITEM_ENDS.split(text) if (item := part.strip())))
+    items = json_items(text)
+    if items is None:
+        items = list(dict.fromkeys(item for part in _ITEM_ENDS.split(text) if (item := part.strip())))
     if len(items) > MAX_ITEMS:
         raise Unfit(Reason.TOO_MANY_ITEMS, name=name, limit=MAX_ITEMS)
     if any(len(item) > MAX_ITEM for item in items):
         raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_ITEM)
     return json.dumps(items, ensure_ascii=False)
+
+
+def json_items(text: str) -> list[str] | None:
+    """Return the texts of a cell that is a JSON list of texts, whose items may hold commas; None for any other cell."""
+    if not text.startswith('["') or not text.endswith('"]'):
+        return None
+    try:
+        items = json.loads(text)
+    except ValueError:
+        return None
+    return list(dict.fromkeys(items)) if all(isinstance(item, str) for item in items) else None
 
 
 JSON_QUOTES: Mapping[Type, str] = {kind: '"' if kind in {Type.STRING, Type.DATETIME} else "" for kind in Type}

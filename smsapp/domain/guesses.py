@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from smsapp.domain import phone
-from smsapp.domain.cells import NUMBER, PLAIN_NUMBER, as_moment, whole_number
+from smsapp.domain.cells import NUMBER, PLAIN_NUMBER, as_moment, json_items, whole_number
 from smsapp.domain.contact import PHONE, Type, property_name
 from smsapp.domain.invisible import trimmed
 from smsapp.domain.property_labels import MEANINGS, laid_to, meaning
@@ -139,6 +139,8 @@ def _type_of(values: Sequence[str]) -> Type:
         return Type.BOOL
     if all(map(as_moment, values)):
         return Type.DATETIME
+    if all(json_items(value) is not None for value in values):
+        return Type.LIST
     return Type.STRING
 
 

@@ -32,6 +32,7 @@ _ODD_FIGURES = (
 _MAINLAND = re.compile(r"(?:(?:\+{0,2}(?:00)?)86)?0?(1[3-9][0-9]{9})")
 _MAINLAND_ABROAD = re.compile(r"(?:\+{1,2}(?:00)?|00)860?(1[3-9][0-9]{9})")
 _ALL_MAINLAND = re.compile(r"1[3-9][0-9]{9}(?:,1[3-9][0-9]{9})*+")
+_ALL_MAINLAND_E164 = re.compile(r"\+861[3-9][0-9]{9}(?:,\+861[3-9][0-9]{9})*+")
 _NOISE = re.compile(f"[{INVISIBLE}{SPACES}{MARKS.replace('.．', '')}]+")
 _POINT = re.compile(r"([1-9][0-9]{4,})\.([0-9]{1,2})")
 _POWER = re.compile(r"([0-9])\.([0-9]+)[eE]\+?([0-9]{1,2})")
@@ -100,6 +101,8 @@ def normalise_all(texts: Sequence[str], region: str = "CN") -> list[str | None]:
     joined = ",".join(texts)
     if region == "CN" and joined.count(",") < len(texts) and _ALL_MAINLAND.fullmatch(joined):
         return ["+86" + text for text in texts]
+    if _ALL_MAINLAND_E164.fullmatch(joined):
+        return list(texts)
     return [normalise(text, region) if text else None for text in texts]
 
 

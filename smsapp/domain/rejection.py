@@ -55,6 +55,24 @@ class Reason(enum.StrEnum):
     BAD_NUMBER = "bad_number"
     """Kept, but no number can be read from the phone."""
 
+    # Rows of files from other systems (domain/other_systems.py)
+    MERGED = "merged"
+    """Another row of the same person came in."""
+    OTHER_CHANNEL = "other_channel"
+    INACTIVE = "inactive"
+    UNCLEAR_OPT_OUT = "unclear_opt_out"
+    UNCLEAR_NUMBER = "unclear_number"
+    """Without its + the number is one of two different people."""
+    BAD_ADDRESS = "bad_address"
+    BROKEN_LINE = "broken_line"
+    LONG_LINE = "long_line"
+    MISFIT = "misfit"
+    """The row has wrong quotation marks, or more cells than there are headings."""
+    DISABLED = "disabled"
+    BLOCKED_WITHOUT_NUMBER = "blocked_without_number"
+    UNKNOWN_STATUS = "unknown_status"
+    BROKEN_ATTRIBUTES = "broken_attributes"
+
 
 class Unfit(Exception):
     """This record cannot be kept; `facts` are the parameters of the sentence (names and limits, never values)."""

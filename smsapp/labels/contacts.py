@@ -12,6 +12,7 @@ from smsapp.domain.import_state import ImportState
 from smsapp.domain.quota import Measure
 from smsapp.domain.rejection import Reason
 from smsapp.domain.trust import KeyKind, Origin, Rule
+from smsapp.labels import other_systems
 
 ENCODINGS = {
     "utf-8": "UTF-8",
@@ -230,7 +231,7 @@ PROBLEMS = {
 
 def why(reason: str, facts: Mapping[str, Any]) -> str:
     """Return why a record or a row was not kept, and what to do."""
-    text = PROBLEMS.get(f"record_{reason}")
+    text = PROBLEMS.get(f"record_{reason}") or other_systems.PROBLEMS.get(f"record_{reason}")
     return reason if text is None else str(text) % in_words(facts)
 
 

@@ -10,7 +10,7 @@ from flask_login import current_user
 
 PARTS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (_l("Begin here"), ("first-message", "home", "demo")),
-    (_l("Prepare"), ("contacts", "segments", "channels", "registration", "templates")),
+    (_l("Prepare"), ("contacts", "coming-from", "segments", "channels", "registration", "templates")),
     (
         _l("Plan and confirm"),
         ("message", "audience", "schedules", "sending-times", "review", "rehearsal", "test-group", "approval"),

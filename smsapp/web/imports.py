@@ -14,6 +14,7 @@ from smsapp.domain.contact import PHONE, Type, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
 from smsapp.domain.import_state import ImportState
+from smsapp.domain.other_systems import NAMES, System
 from smsapp.domain.rejection import Unfit
 from smsapp.domain.rights import Right
 from smsapp.labels import contacts as contacts_labels
@@ -40,7 +41,7 @@ READING = ("encoding", "delimiter", "heading_row")
 @bp.get("/")
 @needs(Right.CONTACTS_IMPORT)
 def index() -> Response:
-    return page("contacts/imports.html", imports=imports.listed(), problems=[])
+    return _index()
 
 
 @bp.post("/")
@@ -52,11 +53,23 @@ def upload() -> Response:
         file = request.files.get("file")
         if file is None or not file.filename:
             raise Refusal(Problem("file_missing", "file"))
-        row = imports.upload(file.stream, file.filename, guard.actor(), clock.now())
+        system = request.form.get("system", "")
+        named_system = System(system) if system in set(System) else None
+        row = imports.upload(file.stream, file.filename, guard.actor(), clock.now(), named_system)
     except Refusal as refusal:
-        problems = [labels.sentence(problem) for problem in refusal.problems]
-        return page("contacts/imports.html", 422, imports=imports.listed(), problems=problems)
+        return _index(refusal.problems)
     return see_other(url_for(".show", import_id=row.id))
+
+
+def _index(problems: Sequence[Problem] = ()) -> Response:
+    return page(
+        "contacts/imports.html",
+        422 if problems else 200,
+        imports=imports.listed(),
+        problems=[labels.sentence(problem) for problem in problems],
+        systems={system.value: name for system, name in NAMES.items()},
+        system=request.form.get("system", ""),
+    )
 
 
 @bp.get("/<int:import_id>")
@@ -91,7 +104,8 @@ def start(import_id: int) -> Response:
         guesses = _read_guesses(preview)
         layout = imports.layout_of(guesses, preview.header)
         try:
-            imports.start(import_id, layout, choice, guard.actor(), clock.now())
+            segment_name = request.form.get("segment_name", "").strip()
+            imports.start(import_id, layout, choice, guard.actor(), clock.now(), segment_name=segment_name)
         except Refusal as refusal:
             return _columns(row, preview, guesses, refusal.problems)
     return see_other(url_for(".show", import_id=import_id))
@@ -136,7 +150,8 @@ def _table_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
 
 def _progress(row: ImportRow) -> dict[str, object]:
     alive = row.state in {ImportState.RECEIVED, ImportState.QUEUED, ImportState.RUNNING}
-    refused_rows = itertools.islice(import_rows.refused_rows(row.id), SHOWN_ROWS) if row.refused and not alive else ()
+    left_out = row.refused + row.merged
+    refused_rows = itertools.islice(import_rows.refused_rows(row.id), SHOWN_ROWS) if left_out and not alive else ()
     rows = [(kept_row, why(kept_row.reason, kept_row.facts)) for kept_row in refused_rows]
     has_phone = import_rows.has_phone(row)
     return {
@@ -145,6 +160,7 @@ def _progress(row: ImportRow) -> dict[str, object]:
         "recognised": row.state != ImportState.RECEIVED,
         "done": row.state == ImportState.DONE,
         "failure": import_rows.unready(row),
+        "left_out": left_out,
         "refused": rows,
         "has_phone": has_phone,
     }
@@ -173,12 +189,17 @@ def _columns(row: ImportRow, preview: Preview, guesses: Sequence[Guess], problem
         seen=preview,
         chosen=guesses,
         is_csv=preview.form.kind == CSV,
+        system=NAMES[System(preview.form.system)] if preview.form.system else "",
+        may_make_segment=guard.may(Right.SEGMENTS_WRITE),
+        segment_name=request.form.get("segment_name", ""),
         words=contacts_labels,
         encodings=ENCODINGS,
         delimiters=DELIMITERS,
         roles=ROLES,
         types=tuple(Type),
-        general=[text for place, texts in sentences.items() if not place.startswith("column-") for text in texts],
+        general=[
+            text for place, texts in sentences.items() if not place.startswith(("column-", "name")) for text in texts
+        ],
         placed=sentences,
     )
 

@@ -9,19 +9,19 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from smsapp.domain import columns
 from smsapp.domain.cells import FORMULA, Row
 from smsapp.domain.columns import BadRow
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import NOTE_MARK
 from smsapp.domain.import_state import ImportState
 from smsapp.domain.layout import Layout, layout_problems
+from smsapp.domain.other_systems import OPT_OUT_NOTES, System
 from smsapp.domain.rejection import Reason
 from smsapp.domain.trust import Origin, Source
-from smsapp.services.contacts import consents, imports
-from smsapp.services.contacts.imports import Preview
+from smsapp.services.contacts import consents, import_segments, imports, marked_rows, opt_outs
+from smsapp.services.contacts.imports import OpenedFile, Preview
+from smsapp.services.contacts.marked_rows import Marks
 from smsapp.services.platform.clock import Clock
 from smsapp.services.platform.collector import collector_off
 from smsapp.services.tables import reading, recognition
@@ -32,7 +32,6 @@ from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts import imports as store
 from smsapp.store.contacts.imports import Import
 from smsapp.store.db import current_session, writing
-from smsapp.store.settings import settings
 
 CHUNK = 10_000
 """Rows of one transaction."""
@@ -53,6 +52,8 @@ class Tally:
 
     rows: int = 0
     refused: int = 0
+    merged: int = 0
+    opted_out: int = 0
     without_number: int = 0
     read_bytes: int = 0
 
@@ -70,6 +71,9 @@ class TakenRows:
     bad: list[Bad] = field(default_factory=list)
     without_number: list[tuple[str, Bad]] = field(default_factory=list)
     """(user id, the raw row)"""
+    refusing: list[str] = field(default_factory=list)
+    """Numbers (E.164) that are put on the opt-out list."""
+    refusing_note: str = ""
 
 
 def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = None) -> None:
@@ -95,6 +99,9 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
         log.warning("import.outrun import=%d", import_id)
         return
     with writing() as session:
+        session.refresh(row)
+        if row.segment_name and not failure:
+            import_segments.make(session, row, clock())
         store.end_import(session, import_id, ImportState.FAILED if failure else ImportState.DONE, clock(), failure)
     current_session().refresh(row)
     imports.drop_file(row)
@@ -114,7 +121,8 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
     position, noted = row.position, row.without_number
     recognition.refuse_endless_text(imports.path_of(row), form)
     pieces = reading.chunks(imports.path_of(row), form, position, PIECE)
-    while (chunk := _take(pieces, layout, form, width, position)).count:
+    marks = Marks(row.marks)
+    while (chunk := _take(pieces, layout, form, width, position, marks)).count:
         counts = _write(row.id, chunk, position, clock(), max(0, MOST_NOTED - noted))
         if not counts:
             return "import_outrun"
@@ -127,13 +135,16 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
 
 
 def _take(
-    pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int
+    pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int, marks: Marks
 ) -> TakenRows:
     """Read and convert one chunk; at the end of the file it is empty."""
     phones = layout.phones(property_catalogue.phone_properties(current_session()))
     chunk = TakenRows([column.name for column in layout.columns])
+    chunk.refusing_note = OPT_OUT_NOTES.get(System(form.system), "") if form.system else ""
     for rows, chunk.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
-        piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
+        marked = marks.of(position + chunk.count, len(rows))
+        piece = marked_rows.read(layout, rows, width, phones, form, marked)
+        chunk.refusing += marked_rows.numbers_that_refuse(rows, form, marked)
         chunk.bad += [_as_it_stands(form, position + chunk.count, rows, bad) for bad in piece.bad]
         chunk.without_number += [
             (xwho, _as_it_stands(form, position + chunk.count, rows, bad)) for xwho, bad in piece.without_number
@@ -155,13 +166,17 @@ def _write(import_id: int, chunk: TakenRows, position: int, now: dt.datetime, ro
         empty = [xwho for xwho, bad in chunk.without_number if bad.reason == Reason.NO_NUMBER]
         numbered = contacts.with_number(session, empty) if empty else frozenset[str]()
         bad_rows = [bad for xwho, bad in chunk.without_number if bad.reason != Reason.NO_NUMBER or xwho not in numbered]
+        opt_outs.record_imported(session, chunk.refusing, chunk.refusing_note, now)
+        merged = sum(bad.reason == Reason.MERGED for bad in chunk.bad)
         app_keys.add_bad_records(session, refused_source(import_id), chunk.bad, now, MOST_RAW)
         app_keys.add_bad_records(session, numbers_source(import_id), bad_rows[:room], now, MOST_RAW)
         counts = {
             "rows": chunk.count,
             "added": added,
             "changed": len(chunk.fit) - added,
-            "refused": len(chunk.bad),
+            "refused": len(chunk.bad) - merged,
+            "merged": merged,
+            "opted_out": len(chunk.refusing),
             "without_number": len(bad_rows),
         }
         if not store.advance_import(session, import_id, position, now + LEASE, counts, chunk.read_bytes):
@@ -177,21 +192,26 @@ def _as_it_stands(form: Format, position: int, rows: Sequence[Row], bad: BadRow)
 
 
 def check(
-    path: Path, preview: Preview, layout: Layout | None, tally: Tally, tell: Callable[[Tally], None], most: int
+    file: OpenedFile, preview: Preview, layout: Layout | None, tally: Tally, tell: Callable[[Tally], None], most: int
 ) -> Iterator[Bad]:
-    """Read the whole file, write nothing: yield the first `most` rows that would be refused, count all in `tally`."""
+    """Read the whole file, write nothing: yield the first `most` rows that would be left out, count all in `tally`."""
     width = len(preview.header)
     wrong = layout_problems(layout, preview.known, width)
     if layout is None or wrong:
         raise Refusal(*wrong)
     phones = layout.phones(property_catalogue.phone_properties(current_session()))
-    recognition.refuse_endless_text(path, preview.form)
-    for rows, tally.read_bytes in reading.chunks(path, preview.form, 0, CHUNK):
-        chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
-        for bad in chunk.bad[: max(0, most - tally.refused)]:
+    recognition.refuse_endless_text(file.path, preview.form)
+    marks = Marks(file.marks)
+    for rows, tally.read_bytes in reading.chunks(file.path, preview.form, 0, CHUNK):
+        marked = marks.of(tally.rows, len(rows))
+        chunk = marked_rows.read(layout, rows, width, phones, preview.form, marked)
+        for bad in chunk.bad[: max(0, most - tally.refused - tally.merged)]:
             yield _as_it_stands(preview.form, tally.rows, rows, bad)
+        merged = sum(bad.reason is Reason.MERGED for bad in chunk.bad)
         tally.rows += len(rows)
-        tally.refused += len(chunk.bad)
+        tally.refused += len(chunk.bad) - merged
+        tally.merged += merged
+        tally.opted_out += len(marked_rows.numbers_that_refuse(rows, preview.form, marked))
         tally.without_number += len(chunk.without_number)
         tell(tally)
 

@@ -6,24 +6,30 @@ import datetime as dt
 import logging
 import secrets
 import shutil
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from smsapp.domain import guesses
+from smsapp.domain import guesses, other_systems
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.guesses import Guess
 from smsapp.domain.import_state import ImportState
 from smsapp.domain.invisible import trimmed
 from smsapp.domain.layout import Column, Layout, layout_problems
+from smsapp.domain.other_systems import System
 from smsapp.domain.rights import Right
+from smsapp.services.contacts import segments
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.tables import limited, reading, recognition
+from smsapp.services.platform.collector import collector_off
+from smsapp.services.tables import limited, reading, recognition, translating
 from smsapp.services.tables.formats import Choice, Format
+from smsapp.services.tables.limited import Wanted
 from smsapp.store import queue
 from smsapp.store.contacts import imports as store
 from smsapp.store.contacts import property_catalogue
@@ -57,6 +63,16 @@ class Preview:
     """The file's first rows, unchanged, among which a person chooses the headings."""
 
 
+@dataclass(frozen=True)
+class OpenedFile:
+    """A file of this machine as a table: the file itself, or what became of another system's."""
+
+    path: Path
+    form: Format
+    marks: bytes
+    """As in Import.marks"""
+
+
 def listed() -> list[Import]:
     """Return the newest imports first."""
     return store.imports(current_session())
@@ -84,22 +100,31 @@ def path_of(row: Import) -> Path:
     return settings().INSTANCE_DIR / "uploads" / row.path
 
 
-def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Import:
-    """Store an uploaded file and enqueue its recognition; raise Refusal if too many of this person's files wait."""
+def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime, system: System | None = None) -> Import:
+    """Store an uploaded file and enqueue its recognition; raise Refusal if too many of this person's files wait.
+
+    `system` is what the person says the file is from.
+    """
     require(by, Right.CONTACTS_IMPORT)
     _refuse_over_quota(by)
-    folder = settings().INSTANCE_DIR / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"contacts-{secrets.token_hex(12)}"
+    path = _new_path()
     try:
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
-        row = _enter(Import(path=path.name, state=ImportState.RECEIVED, size=path.stat().st_size), file_name, by, now)
+        size = path.stat().st_size
+        row = Import(path=path.name, state=ImportState.RECEIVED, size=size, system=system or "")
+        row = _enter(row, file_name, by, now)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     queue.enqueue(queue.PERIODIC, "recognise_import", row.id)
     return row
+
+
+def _new_path() -> Path:
+    folder = settings().INSTANCE_DIR / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"contacts-{secrets.token_hex(12)}"
 
 
 def _refuse_over_quota(by: Actor) -> None:
@@ -108,17 +133,35 @@ def _refuse_over_quota(by: Actor) -> None:
         raise Refusal(Problem("uploads_waiting", "file", {"count": count, "mib": size >> 20}))
 
 
-def register(path: Path, file_name: str, by: Actor, now: dt.datetime, choice: Choice = UNCHANGED) -> Import:
-    """Add an import of a file of this machine for a command and recognise it; raise Refusal if it is no table."""
+@contextmanager
+def opened(path: Path, system: System | None = None) -> Iterator[OpenedFile]:
+    """Recognise a file of this machine for a command; raise Refusal if it is no table.
+
+    What became of another system's file is removed afterwards.
+    """
+    target = _new_path()
+    try:
+        with collector_off():
+            translated = translating.translate(path, target, system, settings().DEFAULT_REGION)
+        marks = zlib.compress(translated.marks) if translated.marks else b""
+        yield OpenedFile(target if target.exists() else path, translated.form, marks)
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def register(file: OpenedFile, file_name: str, by: Actor, now: dt.datetime, choice: Choice = UNCHANGED) -> Import:
+    """Add an import of a file of this machine for a command; raise Refusal for a bad choice."""
     require(by, Right.CONTACTS_IMPORT)
-    recognised = recognition.recognise(path)
+    is_ours = file.path.parent == settings().INSTANCE_DIR / "uploads"
     return _enter(
         Import(
-            path=str(path),
-            format=recognition.rechosen(path, recognised, choice).as_json(),
-            preview={"rows": reading.sample(path, recognised)},
+            path=file.path.name if is_ours else str(file.path.resolve()),
+            format=recognition.rechosen(file.path, file.form, choice).as_json(),
+            preview={"rows": reading.sample(file.path, file.form)},
+            marks=file.marks or None,
+            system=file.form.system,
             state=ImportState.UPLOADED,
-            size=path.stat().st_size,
+            size=file.path.stat().st_size,
         ),
         file_name,
         by,
@@ -144,18 +187,25 @@ def recognise(import_id: int, now: dt.datetime) -> None:
         if not store.claim_recognition(session, import_id, now, now + RECOGNITION_LEASE):
             return
     row = found(import_id)
-    path, state, failure = path_of(row), ImportState.UPLOADED, ""
+    path, state, failure, marks = path_of(row), ImportState.UPLOADED, "", b""
     form, preview = dict[str, object](), dict[str, object]()
+    table = path.with_name(f"{path.name}.table")
     try:
-        recognised, rows = limited.recognise(path)
-        form, preview = recognised.as_json(), {"rows": rows}
+        wanted = Wanted(str(table), translate=True, system=row.system, region=settings().DEFAULT_REGION)
+        recognised = limited.recognise(path, wanted)
+        form, preview, marks = recognised.form.as_json(), {"rows": recognised.rows}, recognised.marks
     except Refusal as refusal:
+        for leftover in path.parent.glob(f"{path.name}.*"):
+            leftover.unlink(missing_ok=True)
         problem = refusal.problems[0]
         state, failure, preview = ImportState.FAILED, problem.code, {"facts": dict(problem.facts)}
+    values: dict[str, object] = {"format": form, "preview": preview, "failure": failure, "marks": marks or None}
+    if table.exists():
+        values |= {"path": table.name, "size": table.stat().st_size}
     with writing() as session:
-        is_ended = store.end_recognition(session, import_id, state, form=form, preview=preview, failure=failure)
+        is_ended = store.end_recognition(session, import_id, state, values)
     current_session().expire_all()
-    if failure and is_ended:
+    if is_ended and (failure or table.exists()):
         path.unlink(missing_ok=True)
     log.info("import.recognised import=%d failure=%s", import_id, failure)
 
@@ -175,10 +225,10 @@ def preview(row: Import, choice: Choice = UNCHANGED) -> Preview:
     return _preview(rows, form)
 
 
-def look(path: Path, choice: Choice = UNCHANGED) -> Preview:
-    """Return the beginning of a file without an import; raise Refusal if it is no table."""
-    form = recognition.rechosen(path, recognition.recognise(path), choice)
-    rows = reading.sample(path, form)
+def look(file: OpenedFile, choice: Choice = UNCHANGED) -> Preview:
+    """Return the beginning of a file without an import; raise Refusal for a bad choice."""
+    form = recognition.rechosen(file.path, file.form, choice)
+    rows = reading.sample(file.path, form)
     return _preview(rows, form if choice.heading_row is not None else recognition.with_headings(form, rows))
 
 
@@ -186,6 +236,8 @@ def _preview(rows: Sequence[Sequence[str]], form: Format) -> Preview:
     property_types = property_catalogue.property_types(current_session())
     headings, below = reading.parted(rows, form)
     guessed = guesses.guesses(headings, below, property_types, property_catalogue.labels(current_session()))
+    if form.system == System.NOTIFY and not other_systems.missing(System.NOTIFY, headings):
+        guessed = other_systems.as_phone(headings, guessed)
     width = len(headings)
     rows_shown = [[*cells, *[""] * (width - len(cells))] for cells in below[:SHOWN]]
     return Preview(form, headings, rows_shown, guessed, property_types, [list(row) for row in rows[:SHOWN]])
@@ -203,10 +255,22 @@ def layout_of(guessed: Sequence[Guess], header: Sequence[str]) -> Layout | None:
 
 
 def start(
-    import_id: int, layout: Layout | None, choice: Choice, by: Actor, now: dt.datetime, *, ring: bool = True
+    import_id: int,
+    layout: Layout | None,
+    choice: Choice,
+    by: Actor,
+    now: dt.datetime,
+    *,
+    segment_name: str = "",
+    ring: bool = True,
 ) -> None:
-    """Store the layout of an uploaded file and enqueue its import; raise Refusal if the layout is wrong."""
+    """Store the layout of an uploaded file and enqueue its import; raise Refusal if the layout is wrong.
+
+    With a name the contacts that the file brings become a segment when the import ends.
+    """
     require(by, Right.CONTACTS_IMPORT)
+    if segment_name:
+        require(by, Right.SEGMENTS_WRITE)
     row = found(import_id)
     if row.state != ImportState.UPLOADED:
         raise Refusal(Problem("import_begun"))
@@ -218,6 +282,7 @@ def start(
         problems = layout_problems(layout, property_catalogue.property_types(session), len(beginning.header))
         if layout is None or problems:
             raise Refusal(*problems)
+        row.segment_name = segments.free_name(session, segment_name) if segment_name.strip() else ""
         row.format = beginning.form.as_json()
         row.mapping = layout.as_json() | {
             "width": len(beginning.header),

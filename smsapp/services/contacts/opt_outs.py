@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
 from openpyxl.utils import get_column_letter
 from sqlalchemy.orm import Session
 
-from smsapp.domain import phone
+from smsapp.domain import opted_out_numbers, phone
 from smsapp.domain import scope as scopes
 from smsapp.domain.cells import FORMULA, BrokenRow, Row, whole_number
 from smsapp.domain.errors import NotFound, Problem, Refusal
@@ -91,6 +93,15 @@ def record_told(session: Session, keys: Sequence[tuple[int, int]], now: dt.datet
         )
     }
     # In the order of numbers, so that two workers do not deadlock.
+    return store.add_opt_outs(session, [rows[number] for number in sorted(rows)])
+
+
+def record_imported(session: Session, numbers: Iterable[str], remark: str, now: dt.datetime) -> int:
+    """Put numbers (E.164) that another system says refuse everything on the list; return how many were new.
+
+    In the caller's transaction, in the order of numbers, so that two workers do not deadlock.
+    """
+    rows = {number: row for number in numbers for row in _rows(number, OptOutSource.IMPORT, now, EVERYTHING, remark)}
     return store.add_opt_outs(session, [rows[number] for number in sorted(rows)])
 
 
@@ -205,14 +216,15 @@ def take_file(content: bytes, actor: Actor, now: dt.datetime) -> OptOutFile:
 
     The number is in the column 手机号 or phone, else in the first; 备注 or note is stored with it, 范围 or scope and
     签名 or signature say what is refused: everything if both are empty. Raises Refusal if the file cannot be read.
+    JSON is read as what Amazon's programs print of opted-out numbers; those refuse everything.
     """
     require(actor, Right.REPLIES_DECIDE)
     result = OptOutFile()
     # A statement holds each number once, so the second signature that a number refuses is in the next one.
     turns: list[dict[str, dict[str, object]]] = []
     taken: set[tuple[object, ...]] = set()
-    with limited.small_table(content) as (path, form):
-        for number, refused, remark in _numbers(path, form, result):
+    with _rows_of_file(content, result) as numbers:
+        for number, refused, remark in numbers:
             for row in _rows(number, OptOutSource.IMPORT, now, refused, remark):
                 key = (number, row["scope"], row["signatures"])
                 if key in taken:
@@ -232,6 +244,33 @@ def take_file(content: bytes, actor: Actor, now: dt.datetime) -> OptOutFile:
             session, actor, "import", NOUN, "", now, added=result.added, known=result.known, refused=result.refused
         )
     return result
+
+
+@contextmanager
+def _rows_of_file(content: bytes, result: OptOutFile) -> Iterator[Iterator[tuple[str, Coverage, str]]]:
+    if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
+        limited.refuse_large(content)
+        yield _printed_numbers(content, result)
+        return
+    with limited.small_table(content) as (path, form):
+        yield _numbers(path, form, result)
+
+
+def _printed_numbers(content: bytes, result: OptOutFile) -> Iterator[tuple[str, Coverage, str]]:
+    """Yield what `_numbers` does from JSON, which may be several documents, one a line."""
+    try:
+        documents = [orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))]
+    except orjson.JSONDecodeError:
+        try:
+            documents = [orjson.loads(line) for line in content.splitlines() if line.strip()]
+        except orjson.JSONDecodeError:
+            raise Refusal(Problem("opt_outs_not_json", "file")) from None
+    for place, (raw, remark) in enumerate(opted_out_numbers.read(documents), 1):
+        number = phone.normalise(f"+{raw.strip().lstrip('+')}")
+        if number:
+            yield number, EVERYTHING, storable(remark, LONGEST_NOTE)
+        else:
+            _complain(result, place, Problem("number_unreadable" if raw.strip() else "number_missing", "phone"))
 
 
 def _numbers(path: Path, form: Format, result: OptOutFile) -> Iterator[tuple[str, Coverage, str]]:

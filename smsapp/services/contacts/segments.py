@@ -247,7 +247,7 @@ def prepared(
     session: Session, segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime
 ) -> Segment:
     """Return the new or changed segment within this transaction; its members are not computed yet."""
-    name = _free_name(session, name, segment_id)
+    name = free_name(session, name, segment_id)
     if segment_id is None:
         segment = Segment(created_by=by.user_id, created_at=now)
         session.add(segment)
@@ -265,7 +265,7 @@ def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segme
     with writing() as session:
         segment = _locked(session, segment_id)
         copy = Segment(
-            name=_free_name(session, name),
+            name=free_name(session, name),
             kind=segment.kind,
             rule=segment.rule,
             source=segment.source,
@@ -328,7 +328,8 @@ def _locked(session: Session, segment_id: int) -> Segment:
     return segment
 
 
-def _free_name(session: Session, name: str, own_id: int | None = None) -> str:
+def free_name(session: Session, name: str, own_id: int | None = None) -> str:
+    """Return the name without spaces around it; raise Refusal if no segment can have it."""
     name = name.strip()
     if not name:
         raise Refusal(Problem("segment_name_missing", "name"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -90,10 +90,17 @@ def store_ids(name: str, user_ids: Sequence[str], source: str, *, by: Actor, now
     """
     require(by, Right.SEGMENTS_WRITE)
     with writing() as session:
-        segment = segments.prepared(session, None, name, Kind.UPLOADED, EVERYONE, by, now)
-        _fill(session, segment, _Ids(user_ids), USER_ID, source, now)
-        facts = {"name": segment.name, "size": segment.size}
-        audit_log.log_action(session, by, "upload", "segment", segment.id, now, **facts)
+        return make_of_ids(session, name, user_ids, source, by=by, now=now)
+
+
+def make_of_ids(
+    session: Session, name: str, user_ids: Iterable[str], source: str, *, by: Actor, now: dt.datetime
+) -> Segment:
+    """Do what `store_ids` does in the caller's transaction, who has asked for the right."""
+    segment = segments.prepared(session, None, name, Kind.UPLOADED, EVERYONE, by, now)
+    _fill(session, segment, _Ids(user_ids), USER_ID, source, now)
+    facts = {"name": segment.name, "size": segment.size}
+    audit_log.log_action(session, by, "upload", "segment", segment.id, now, **facts)
     return segment
 
 
@@ -130,7 +137,7 @@ class _Ids:
 
     phone = False
 
-    def __init__(self, user_ids: Sequence[str]) -> None:
+    def __init__(self, user_ids: Iterable[str]) -> None:
         self.count = 0
         self._user_ids = user_ids
 

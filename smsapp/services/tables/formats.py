@@ -33,6 +33,17 @@ class Format:
     """The number, from 1, of the row with the headings; rows above it are left out. 0: there are none."""
     formulas: bool = False
     """XLSX only: there are cells with formulas, which may have no stored result."""
+    system: str = ""
+    """domain/other_systems.py System of which the file is; "" for an ordinary table"""
+    first_row: int = 0
+    """The number that people see of the first row below the headings, where it is not that after the headings."""
+    region: str = ""
+    """Whose national numbers the file holds; "": those of this installation's country"""
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether the rows of another system's file became this table, which can be read in one way only."""
+        return self.first_row > 0
 
     @property
     def header(self) -> bool:
@@ -57,6 +68,8 @@ class Choice:
     def applied(self, recognised: Format) -> Format:
         """Return the format with these choices; raise Refusal for an impossible one."""
         changed: dict[str, Any] = {}
+        if recognised.is_translated:
+            return recognised
         if self.heading_row is not None:
             if not 0 <= self.heading_row <= MOST_HEADING_ROW:
                 raise Refusal(Problem("table_heading_row", "heading_row", {"most": MOST_HEADING_ROW}))

@@ -1,28 +1,32 @@
 """Recognition of uploads in a process of its own with limits: a malicious file can fail only its own upload.
 
-    python -m smsapp.services.tables.limited FILE [CSV]
+    python -m smsapp.services.tables.limited FILE '{"target": "...", "unfold": true}'
 
-prints the format and the first rows as JSON, or the problem. With CSV a workbook is written to that path as CSV.
+prints the format, the first rows and the marks of rows as JSON, or the problem.
 """
 
 from __future__ import annotations
 
+import base64
+import gc
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from config import HERE
 from smsapp.domain import csv_text
 from smsapp.domain.errors import Problem, Refusal
-from smsapp.services.tables import reading, recognition
+from smsapp.domain.other_systems import System
+from smsapp.services.tables import reading, recognition, translating
 from smsapp.services.tables.formats import CSV, XLSX, Format
 
 CPU_SECONDS, MEMORY = 60, 2 << 30
@@ -35,12 +39,39 @@ MOST_BYTES = 32 << 20
 Sample = list[list[str]]
 
 
-def recognise(path: Path, unfolded: Path | None = None) -> tuple[Format, Sample]:
-    """Return the format and the first rows of a file; raise Refusal if it is no table, or too expensive.
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be made of a file."""
 
-    With `unfolded` a workbook is written there as CSV, and the format is that of the CSV file.
+    target: str = ""
+    """Where a table is written that the file itself is not, "" for nowhere."""
+    unfold: bool = False
+    """Whether a workbook becomes such a table as well."""
+    translate: bool = False
+    """Whether a file of another system does."""
+    system: str = ""
+    """Which system's it is, as a person says."""
+    region: str = "CN"
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A file's format and first rows, and the marks of its rows, packed, if it was another system's."""
+
+    form: Format
+    rows: Sample
+    marks: bytes = b""
+
+
+PLAIN = Wanted()
+
+
+def recognise(path: Path, wanted: Wanted = PLAIN) -> Recognised:
+    """Recognise a file; raise Refusal if it is no table, or too expensive.
+
+    With a target the format is that of the table written there, if one was.
     """
-    command = [sys.executable, "-m", __name__, str(path), *([str(unfolded)] if unfolded else [])]
+    command = [sys.executable, "-m", __name__, str(path), json.dumps(asdict(wanted))]
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONUTF8": "1"}
     try:
         process = subprocess.run(  # noqa: S603 our own module, with paths we made
@@ -51,7 +82,7 @@ def recognise(path: Path, unfolded: Path | None = None) -> tuple[Format, Sample]
         raise Refusal(Problem("file_too_expensive", "file")) from None
     if "problem" in answer:
         raise Refusal(Problem(answer["problem"], "file", answer["facts"]))
-    return Format.from_json(answer["format"]), answer["rows"]
+    return Recognised(Format.from_json(answer["format"]), answer["rows"], base64.b64decode(answer["marks"]))
 
 
 @contextmanager
@@ -59,8 +90,8 @@ def table(path: Path) -> Iterator[tuple[Path, Format]]:
     """Yield an uploaded table as a CSV file with its format: a workbook is converted; raise Refusal."""
     with tempfile.TemporaryDirectory() as folder:
         unfolded = Path(folder) / "table.csv"
-        form, _rows = recognise(path, unfolded)
-        yield (unfolded if unfolded.exists() else path), form
+        recognised = recognise(path, Wanted(str(unfolded), unfold=True))
+        yield (unfolded if unfolded.exists() else path), recognised.form
 
 
 @contextmanager
@@ -82,17 +113,27 @@ def refuse_large(content: bytes) -> None:
         raise Refusal(Problem("file_empty", "file"))
 
 
-def main(path: Path, unfolded: Path | None) -> dict[str, Any]:
+def main(path: Path, wanted: Wanted) -> dict[str, Any]:
     """Return the answer for the waiting process."""
+    target = Path(wanted.target)
+    marks = b""
     try:
-        form = recognition.recognise(path)
+        if wanted.translate:
+            system = System(wanted.system) if wanted.system else None
+            translated = translating.translate(path, target, system, wanted.region)
+            form, marks = translated.form, zlib.compress(translated.marks) if translated.marks else b""
+            path = target if target.exists() else path
+        elif wanted.unfold and (listed := translating.unfold_ids(path, target)):
+            form, path = listed, target
+        else:
+            form = recognition.recognise(path)
         rows = reading.sample(path, form)
-        if unfolded and form.kind == XLSX:
-            form = _unfold(path, form, unfolded)
+        if wanted.unfold and form.kind == XLSX:
+            form = _unfold(path, form, target)
     except Refusal as refusal:
         problem = refusal.problems[0]
         return {"problem": problem.code, "facts": dict(problem.facts)}
-    return {"format": form.as_json(), "rows": rows}
+    return {"format": form.as_json(), "rows": rows, "marks": base64.b64encode(marks).decode()}
 
 
 def _unfold(path: Path, form: Format, unfolded: Path) -> Format:
@@ -105,8 +146,8 @@ def _unfold(path: Path, form: Format, unfolded: Path) -> Format:
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    source, *target = map(Path, sys.argv[1:])
+    gc.disable()  # Millions of values and no cycles: the collector would take a third of the time.
     try:
-        sys.stdout.write(json.dumps(main(source, target[0] if target else None)))
+        sys.stdout.write(json.dumps(main(Path(sys.argv[1]), Wanted(**json.loads(sys.argv[2])))))
     except MemoryError:
         sys.exit(1)

@@ -50,7 +50,7 @@ def numbered(path: Path, form: Format, size: int = 1000) -> Iterator[tuple[int, 
 
 def row_number(form: Format, position: int) -> int:
     """Return the number that people see of the row at `position` (from 0) below the headings."""
-    return position + form.heading_row + 1
+    return position + (form.first_row or form.heading_row + 1)
 
 
 def sample(path: Path, form: Format, count: int = SAMPLE_ROWS) -> list[list[str]]:

@@ -42,6 +42,16 @@ class Import(Base):
     refused: Mapped[int] = mapped_column(default=0)
     without_number: Mapped[int] = mapped_column(default=0)
     """Rows that were kept without a usable number."""
+    system: Mapped[str] = mapped_column(sa.String(20), default="", server_default="")
+    """Which system's file it is, as a person says: domain/other_systems.py System, "" if nobody says it"""
+    marks: Mapped[bytes | None] = mapped_column(sa.LargeBinary, deferred=True)
+    """What becomes of each row of another system's file: bytes of domain/other_systems.py, packed by zlib"""
+    merged: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Rows of people of whom another row came in."""
+    opted_out: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Rows whose numbers were put on the opt-out list, or were there."""
+    segment_name: Mapped[str] = mapped_column(sa.String(120), default="", server_default="")
+    """The segment that the people of the file become; "" for none"""
     lease_until: Mapped[dt.datetime | None]
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
@@ -72,19 +82,10 @@ def claim_recognition(session: Session, import_id: int, now: dt.datetime, until:
     return changed(session, claimed.values(lease_until=until)) == 1
 
 
-def end_recognition(
-    session: Session,
-    import_id: int,
-    state: ImportState,
-    *,
-    form: Mapping[str, Any],
-    preview: Mapping[str, Any],
-    failure: str = "",
-) -> bool:
-    """Store what a file was recognised as; return False if it is gone or was recognised already."""
+def end_recognition(session: Session, import_id: int, state: ImportState, values: Mapping[str, Any]) -> bool:
+    """Store what a file was recognised as, as columns; return False if it is gone or was recognised already."""
     ended = sa.update(Import).where(Import.id == import_id, Import.state == ImportState.RECEIVED)
-    values = {"state": state, "format": form, "preview": preview, "failure": failure, "lease_until": None}
-    return changed(session, ended.values(**values)) == 1
+    return changed(session, ended.values(state=state, lease_until=None, **values)) == 1
 
 
 def claim_import(session: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
@@ -107,6 +108,8 @@ def advance_import(
             changed=Import.changed + counts["changed"],
             refused=Import.refused + counts["refused"],
             without_number=Import.without_number + counts["without_number"],
+            merged=Import.merged + counts["merged"],
+            opted_out=Import.opted_out + counts["opted_out"],
             read_bytes=read_bytes,
             lease_until=until,
         )

@@ -260,7 +260,8 @@ def test_a_number_is_written_without_what_a_person_would_not_type(value: object,
 def test_a_table_is_recognised_in_a_process_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(workbook(["id", "n"], ["u1", "'=1"], ["u2", "=1"]))
-    form, rows = limited.recognise(path)
+    recognised = limited.recognise(path)
+    form, rows = recognised.form, recognised.rows
     assert (form.kind, form.heading_row, rows[1]) == ("xlsx", 1, ["u1", "'=1"])
     with limited.table(path) as (table, plain):
         assert plain.kind == "csv"

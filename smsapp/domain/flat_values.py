@@ -1,0 +1,104 @@
+"""Nested values of JSON as the cells of a table, column by column."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+from smsapp.domain.contact import MAX_TEXT
+
+Columns = dict[str, Sequence[Any]]
+"""Dotted name -> its values, None where a row has none; all of the same length."""
+
+EXACT = 1e15
+"""From here on a whole number in JSON may have lost digits, and stays as it was written."""
+_NOTHING: Mapping[str, Any] = {}
+
+
+def flat(
+    objects: Sequence[Mapping[str, Any]], nested: Collection[str], ignored: Collection[str] = (), *, within: str = ""
+) -> Columns:
+    """Return the values of the objects by their dotted names; only objects named in `nested` are opened.
+
+    Names among `ignored` are left out. `within` is the dotted name of the objects themselves.
+    """
+    columns: Columns = {}
+    before = f"{within}." if within else ""
+    for name, values in _by_name(objects, before, ignored):
+        path = before + name
+        if path in nested:
+            inner = [value if value.__class__ is dict else _NOTHING for value in values]
+            columns |= flat(inner, nested, ignored, within=path)
+        else:
+            columns[path] = values
+    return columns
+
+
+def _by_name(
+    objects: Sequence[Mapping[str, Any]], before: str, ignored: Collection[str]
+) -> Iterable[tuple[str, Sequence[Any]]]:
+    """Return (name, values) of all names; in one step if all objects have the same names, as exports have."""
+    names = list(objects[0]) if objects else []
+    if len(names) > 1 and set(map(len, objects)) == {len(names)}:
+        try:
+            columns = zip(names, zip(*map(itemgetter(*names), objects), strict=True), strict=True)
+            return [(name, values) for name, values in columns if before + name not in ignored]
+        except KeyError:
+            pass
+    everything = dict.fromkeys(itertools.chain.from_iterable(objects))
+    return [(name, [item.get(name) for item in objects]) for name in everything if before + name not in ignored]
+
+
+def has_lists(values: Sequence[Any]) -> bool:
+    """Return whether one of the values is a list of several."""
+    return any(value.__class__ is list and len(value) > 1 for value in values)
+
+
+def texts(values: Sequence[Any], *, as_list: bool = False) -> Sequence[str]:
+    """Return values as cells; a list as its items with commas between or, `as_list`, as JSON.
+
+    A cell is cut where it is longer than any property may be, so that its row is refused for that.
+    """
+    kinds = set(map(type, values))
+    if as_list:
+        cells = [_list_text(value) for value in values]
+    elif kinds == {str}:
+        cells = list(values)
+    elif kinds == {float}:
+        cells = [str(int(value)) if value.is_integer() and abs(value) < EXACT else repr(value) for value in values]
+    elif kinds <= {list, type(None)}:
+        cells = [
+            value[0] if value and len(value) == 1 and value[0].__class__ is str else _text(value) for value in values
+        ]
+    else:
+        cells = [value if value.__class__ is str else _text(value) for value in values]
+    return [cell[: MAX_TEXT + 1] for cell in cells] if max(map(len, cells), default=0) > MAX_TEXT else cells
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if value.__class__ is str:
+        return str(value)
+    if value.__class__ is bool:
+        return "true" if value else "false"
+    if value.__class__ is float:
+        return texts([value])[0]
+    if value.__class__ is list:
+        return ", ".join(map(_text, value))
+    return _json(value) if value.__class__ is dict else str(value)
+
+
+def _list_text(value: Any) -> str:
+    items = value if value.__class__ is list else [] if value is None or value == "" else [value]
+    if not items:
+        return ""
+    return _json(items if set(map(type, items)) == {str} else [_text(item) for item in items])
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,291 @@
+"""Files of Amazon Pinpoint, listmonk and GOV.UK Notify on their way in, as their own documentation writes them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from config import HERE
+from smsapp.domain.errors import Refusal
+from smsapp.domain.import_state import ImportState
+from smsapp.domain.other_systems import System
+from smsapp.services.contacts import import_rows, imports, opt_outs, uploaded_lists
+from smsapp.services.contacts.imports import ImportRow
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.tables import translating
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.replies import OptOut
+from smsapp.store.contacts.segments import Segment, SegmentMember
+from smsapp.store.db import current_session
+
+BY = Actor("test")
+ON_SQLITE = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
+"""What the database has no part in is tested on one."""
+FILES = HERE / "tests" / "files" / "other_systems"
+Bring = Callable[..., ImportRow]
+
+
+@pytest.fixture
+def bring(app: Flask, now: dt.datetime) -> Bring:
+    """Uploads a file, takes all guesses, imports, and returns the finished import."""
+
+    def go(content: str | bytes, system: System | None = None, segment_name: str = "") -> ImportRow:
+        body = (FILES / content).read_bytes() if isinstance(content, str) else content
+        row = recognised(body, system, now)
+        seen = imports.preview(row)
+        layout = imports.layout_of(seen.guesses, seen.header)
+        imports.start(row.id, layout, imports.UNCHANGED, BY, now, segment_name=segment_name)
+        import_rows.run(row.id, lambda: now)
+        current_session().expire_all()
+        row = imports.found(row.id)
+        assert row.state == ImportState.DONE, row.failure
+        return row
+
+    return go
+
+
+def recognised(body: bytes, system: System | None, now: dt.datetime) -> ImportRow:
+    row = imports.upload(io.BytesIO(body), "export", BY, now, system)
+    imports.recognise(row.id, now)
+    row = imports.found(row.id)
+    if problem := import_rows.unready(row):
+        raise Refusal(problem)
+    return row
+
+
+def people() -> dict[str, dict[str, Any]]:
+    return {row.xwho: row.properties for row in current_session().query(Contact)}
+
+
+def numbers() -> dict[str, str]:
+    return {row.xwho: row.phones.get("$phone", "") for row in current_session().query(Contact)}
+
+
+def refusing() -> dict[str, str]:
+    return {row.phone: row.note for row in current_session().query(OptOut)}
+
+
+def left_out(row: ImportRow) -> list[tuple[int, str]]:
+    return [(kept.number, kept.reason) for kept in import_rows.refused_rows(row.id)]
+
+
+def endpoints(*changes: dict[str, Any]) -> bytes:
+    """JSON lines of SMS endpoints with these attributes."""
+    return b"".join(
+        json.dumps({"ChannelType": "SMS", "Address": f"+120655501{i:02d}"} | change).encode() + b"\n"
+        for i, change in enumerate(changes)
+    )
+
+
+def user(user_id: str, **attributes: Any) -> dict[str, Any]:
+    return {"User": {"UserId": user_id, "UserAttributes": attributes}}
+
+
+def counts(row: ImportRow) -> tuple[int, int, int, int]:
+    """Rows, taken, merged, left out."""
+    taken = row.added + row.changed
+    assert row.position == taken + row.merged + row.refused
+    return row.position, taken, row.merged, row.refused
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(("name", "first"), [("pinpoint_endpoints.csv", 2), ("pinpoint_endpoints.json", 1)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_documented_endpoint_files_are_recognised_and_come_in(
+    bring: Bring, name: str, first: int, packed: bool
+) -> None:
+    body = (FILES / name).read_bytes()
+    row = bring(gzip.compress(body) if packed else body)
+    assert counts(row) == (5, 1, 0, 4)
+    assert people() == {
+        "example-user-id-1": {"$phone": "+16045550182", "country": "CA", "platform": "Android", "make": "LG"}
+    }
+    assert left_out(row) == [(first + i, "other_channel") for i in range(1, 5)]
+
+
+@ON_SQLITE
+def test_the_documented_number_without_a_plus_is_read_with_its_country_code(bring: Bring) -> None:
+    bring("pinpoint_no_plus.csv")
+    assert numbers() == {"example-user-id-1": "+12065550182"}
+
+
+def test_of_a_persons_endpoints_the_newest_readable_one_comes_in_and_opt_outs_are_listed(bring: Bring) -> None:
+    row = bring("pinpoint_export.json", segment_name="VIP")
+    assert counts(row) == (5, 2, 1, 2)
+    assert left_out(row) == [(1, "other_channel"), (2, "merged"), (5, "inactive")]
+    assert numbers() == {"example_user": "+12065550182", "other_user": "+16045550182"}
+    held = people()["example_user"]
+    assert (held["firstname"], held["interests"]) == ("Wang", ["Technology", "Music", "Travel"])
+    assert (held["music_interest_level"], held["latitude"]) == (6, 47.6)
+    assert "requestid" not in held
+    assert refusing() == {"+16045550182": "Amazon Pinpoint: OptOut=ALL"}
+    assert row.opted_out == 1
+    segment = current_session().query(Segment).one()
+    members = current_session().query(SegmentMember).filter_by(segment_id=segment.id).count()
+    assert (segment.name, segment.kind, segment.size, members) == ("VIP", "uploaded", 2, 2)
+
+
+@ON_SQLITE
+def test_what_stands_in_a_file_twice_and_in_other_cases_is_understood(bring: Bring) -> None:
+    row = bring(
+        endpoints(
+            user("a") | {"EffectiveDate": "2024-02-01T00:00:00Z", "OptOut": "All"},
+            user("a") | {"EffectiveDate": "2024-01-01T00:00:00Z", "OptOut": "none"},
+            user("b") | {"ChannelType": "sms", "EndpointStatus": "active"},
+            user("b"),
+            user("c") | {"OptOut": "MAYBE"},
+            {"Address": "+12065550109"},
+            {"Address": "nobody"},
+            user("d") | {"Address": "13512345678"},
+            user("e") | {"Address": "13800138000"},
+        )
+    )
+    assert left_out(row) == [
+        (2, "merged"),
+        (3, "merged"),
+        (5, "unclear_opt_out"),
+        (7, "bad_address"),
+        (8, "unclear_number"),
+    ]
+    assert numbers() == {
+        "a": "+12065550100",
+        "b": "+12065550103",
+        "+12065550109": "+12065550109",
+        "e": "+8613800138000",
+    }
+    assert [*refusing()] == ["+12065550100"]
+    assert counts(row) == (9, 4, 2, 3)
+
+
+@ON_SQLITE
+def test_an_opt_out_of_an_endpoint_that_does_not_come_in_counts_as_well(bring: Bring) -> None:
+    newer = user("a") | {"EffectiveDate": "2021-01-01T00:00:00Z"}
+    bring(endpoints(user("a") | {"OptOut": "ALL", "EffectiveDate": "2020-01-01T00:00:00Z"}, newer))
+    assert (numbers(), [*refusing()]) == ({"a": "+12065550101"}, ["+12065550100"])
+
+
+@ON_SQLITE
+def test_broken_and_endless_lines_cost_no_other_line(bring: Bring) -> None:
+    good = endpoints(user("a"), user("b")).splitlines()
+    endless = b'{"ChannelType":"SMS","Address":"' + b"1" * (100 << 20) + b'"}'
+    row = bring(b"\n".join([good[0], b'{"ChannelType":"SMS","Addr', b"[1]", b"", endless, good[1]]) + b"\n")
+    assert left_out(row) == [(2, "broken_line"), (3, "broken_line"), (5, "long_line")]
+    assert [*people()] == ["a", "b"]
+
+
+@ON_SQLITE
+def test_attributes_that_come_late_have_columns_and_long_ones_are_refused(
+    bring: Bring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = bring(
+        endpoints(
+            user("a", name=["x"]) | {"Attributes": {"name": ["y"], "note": ['=1,"\n']}},
+            user("b") | {"Attributes": {"late": ["1"]}},
+            user("c", name=["z" * 9000]),
+        )
+    )
+    assert people() == {
+        "a": {"$phone": "+12065550100", "name": "x", "attributes_name": "y", "note": '=1,"'},
+        "b": {"$phone": "+12065550101", "late": 1},
+    }
+    assert left_out(row) == [(3, "too_long")]
+
+
+def test_columns_found_after_the_headings_were_written_widen_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translating, "ROWS_BEFORE_HEADINGS", 1)
+    source, target = tmp_path / "in", tmp_path / "out"
+    late = {"Attributes": {"late": ["1", "2"]}}
+    source.write_bytes(endpoints(user("a"), *[user(f"b{i}") for i in range(1999)], user("c") | late))
+    translated = translating.translate(source, target, None, "CN")
+    lines = target.read_text().splitlines()
+    assert (lines[0], len(translated.marks)) == ("user_id,phone,late", 2001)
+    assert lines[-1] == 'c,+1206555012000,"1, 2"'
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("body", "system", "code"),
+    [
+        (gzip.compress(b'{"ChannelType":"SMS"}\n' * 50_000)[:-40], None, "gzip_broken"),
+        (b"Channel,Number\nSMS,+12065550100\n", System.PINPOINT, "system_headings"),
+        (b'[{"ChannelType":"SMS"}]', None, "json_no_lines"),
+        (b'{\n  "EndpointResponse": {\n', None, "json_no_endpoints"),
+        (b'{"name": "x"}\n', None, "json_no_endpoints"),
+        ((FILES / "pinpoint_user_ids.json").read_bytes(), None, "pinpoint_ids_only"),
+        ((FILES / "pinpoint_user_ids.csv").read_bytes(), System.PINPOINT, "pinpoint_ids_only"),
+        (b'{"ChannelType":"SMS"}\n', System.NOTIFY, "system_not_json"),
+        (b"email,name\na@example.com,A\n", System.LISTMONK, "system_headings"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_whole_in_words(
+    app: Flask, now: dt.datetime, body: bytes, system: System | None, code: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        recognised(body, system, now)
+    assert refused.value.problems[0].code == code
+    assert not list((imports.path_of(imports.listed()[0])).parent.iterdir())
+
+
+@ON_SQLITE
+def test_subscribers_of_listmonk_come_in_with_their_attributes(bring: Bring) -> None:
+    row = bring("listmonk.csv")
+    assert counts(row) == (6, 3, 0, 3)
+    assert left_out(row) == [(5, "disabled"), (6, "broken_attributes"), (7, "blocked_without_number")]
+    assert numbers() == {"anon@example.com": "+447900900123", "bob@example.com": "", "out@example.com": "+447900900124"}
+    held = people()["anon@example.com"]
+    assert (held["city"], held["likes_tea"], held["projects"]) == ("Bengaluru", True, 3)
+    assert held["spoken_languages"] == ["English", "Malayalam"]
+    assert refusing() == {"+447900900124": "listmonk: blocklisted"}
+    assert row.without_number == 1
+
+
+@ON_SQLITE
+def test_a_list_of_notify_is_read_with_british_numbers_when_it_is_named(bring: Bring) -> None:
+    row = bring("notify.csv", System.NOTIFY, "One-off")
+    assert numbers() == {
+        "+447900900123": "+447900900123",
+        "+447900900124": "+447900900124",
+        "+447900900125": "+447900900125",
+    }
+    assert people()["+447900900123"]["reference"] == "A1"
+    assert left_out(row) == [(5, "bad_id")]
+    assert current_session().query(Segment).one().size == 3
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("name", ["pinpoint_user_ids.csv", "pinpoint_user_ids.json"])
+def test_the_documented_lists_of_user_ids_become_segments(bring: Bring, now: dt.datetime, name: str) -> None:
+    bring("pinpoint_endpoints.csv")
+    with (FILES / name).open("rb") as file:
+        segment = uploaded_lists.upload("Ids", uploaded_lists.USER_ID, file, name, None, by=BY, now=now)
+    assert (segment.size, segment.rule["source"]["lines"]) == (1, 3)
+
+
+@ON_SQLITE
+def test_opted_out_numbers_as_amazon_prints_them_go_on_the_list(app: Flask, now: dt.datetime) -> None:
+    result = opt_outs.take_file((FILES / "opted_out_numbers.json").read_bytes(), BY, now)
+    assert (result.added, result.refused) == (3, 1)
+    assert [(place, problem.code) for place, problem in result.complaints] == [(4, "number_unreadable")]
+    assert refusing() == {
+        "+13512345678": "AWS: 1699222944 by the person",
+        "+12065550100": "AWS: 2023-11-05T17:23:44.123000-05:00 by the person",
+        "+16045550182": "AWS: 1699222944 by the account",
+    }
+
+
+@ON_SQLITE
+def test_a_value_of_another_type_than_the_catalogue_says_is_left_out(bring: Bring) -> None:
+    bring(endpoints(user("a") | {"Metrics": {"points": 3.0}}))
+    row = bring(endpoints(user("b") | {"Metrics": {"points": 4.5}}, user("c") | {"Metrics": {"points": "many"}}))
+    assert people()["b"]["points"] == 4.5
+    assert left_out(row) == [(2, "type_conflict")]
