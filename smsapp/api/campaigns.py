@@ -19,16 +19,17 @@ from smsapp.services.campaigns.campaign_list import Wanted
 from smsapp.services.platform import clock
 from smsapp.shapes import campaigns as shapes
 from smsapp.shapes.drafts import DraftSchema, EditSchema, draft
-from smsapp.shapes.fitting import Whole
+from smsapp.shapes.fitting import Whole, answered_id
 
 if TYPE_CHECKING:
     from smsapp.store.campaigns.campaigns import Campaign
 
 TAG = "campaigns"
+DIGEST = r"^[0-9a-f]{64}$"
 
 
 class CampaignSchema(ma.Schema):
-    id = fields.Integer(required=True)
+    id = answered_id()
     name = fields.String(required=True)
     status = fields.String(required=True, metadata={"enum": [status.value for status in Status]})
     version = fields.Integer(required=True)
@@ -67,7 +68,11 @@ class CampaignQuery(SizedQuery):
 class EstimateSchema(ma.Schema):
     """What a campaign would do if it were confirmed now."""
 
-    digest = fields.String(required=True, metadata={"description": "Names all of this; confirm asks for it."})
+    digest = fields.String(
+        required=True,
+        validate=Whole(DIGEST),
+        metadata={"description": "Names all of this; confirm asks for it.", "example": "0123456789abcdef" * 4},
+    )
     version = fields.Integer(required=True)
     ready = fields.Boolean(required=True)
     target = fields.Integer(required=True)
@@ -85,7 +90,7 @@ class EstimateSchema(ma.Schema):
 
 
 class ConfirmSchema(ma.Schema):
-    digest = fields.String(required=True, validate=Whole(r"^[0-9a-f]{64}$"))
+    digest = fields.String(required=True, validate=Whole(DIGEST))
 
 
 class RehearsalSchema(ma.Schema):

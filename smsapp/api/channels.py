@@ -12,12 +12,13 @@ from smsapp.domain.api_key import Scope
 from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.shapes import setup
+from smsapp.shapes.fitting import answered_id
 
 TAG = "channels"
 
 
 class ChannelSchema(ma.Schema):
-    id = fields.Integer(required=True)
+    id = answered_id()
     name = fields.String(required=True)
     kind = fields.String(required=True)
     active = fields.Boolean(required=True)
@@ -32,7 +33,7 @@ class ChannelListSchema(ma.Schema):
 
 
 class ChannelHealthSchema(ma.Schema):
-    channel_id = fields.Integer(required=True)
+    channel_id = answered_id()
     in_trouble = fields.Boolean(
         required=True, metadata={"description": "The latest call failed for a reason of the account."}
     )

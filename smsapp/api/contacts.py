@@ -19,6 +19,7 @@ from smsapp.services.contacts import contact_upserts, contacts, segments
 from smsapp.services.contacts.contact_upserts import MOST_AT_ONCE, Merged
 from smsapp.services.platform import clock
 from smsapp.shapes import people
+from smsapp.shapes.fitting import answered_id
 
 TAG = "contacts"
 
@@ -40,7 +41,7 @@ class BulkSchema(ma.Schema):
 
 
 class ContactSchema(ma.Schema):
-    id = fields.Integer(required=True)
+    id = answered_id()
     user_id = fields.String(required=True)
     properties = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
     numbers = fields.Dict(

@@ -14,9 +14,10 @@ from smsapp.api.problems import Refused
 from smsapp.domain.api_key import Scope
 from smsapp.domain.contact import MAX_ID
 from smsapp.services.campaigns import single_messages
-from smsapp.services.campaigns.single_messages import Caller, OtherRequest, RealChannel
+from smsapp.services.campaigns.single_messages import Caller, OtherRequest
 from smsapp.services.platform import clock
 from smsapp.shapes.drafts import MOST_TEXT
+from smsapp.shapes.fitting import answered_id
 
 TAG = "messages"
 
@@ -35,7 +36,7 @@ class NewMessageSchema(ma.Schema):
 
 
 class TakenMessageSchema(ma.Schema):
-    id = fields.Integer(required=True)
+    id = answered_id()
 
 
 class MessageStateSchema(TakenMessageSchema):
@@ -65,8 +66,6 @@ def send_message(body: Mapping[str, Any], idempotency_key: str) -> Any:
     sending = (body["user_id"], body["template_id"], body["values"])
     try:
         taken = single_messages.send(*sending, caller, door.actor(), clock.now())
-    except RealChannel:
-        raise Refused(403, "test_key") from None
     except OtherRequest:
         raise Refused(422, "idempotency_other") from None
     return {"id": taken.id}, 202, door.REPLAYED if taken.is_repeated else {}

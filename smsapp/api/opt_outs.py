@@ -17,7 +17,7 @@ from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import clock
 from smsapp.services.receipts import replies
 from smsapp.shapes import people
-from smsapp.shapes.fitting import JsonBoolean
+from smsapp.shapes.fitting import JsonBoolean, answered_id
 
 if TYPE_CHECKING:
     pass
@@ -26,7 +26,7 @@ TAG = "opt-outs"
 
 
 class OptOutSchema(ma.Schema):
-    id = fields.Integer(required=True)
+    id = answered_id()
     phone = fields.String(required=True)
     scope = fields.String(required=True, metadata={"description": "What is refused, whatever the signature."})
     signatures = fields.List(
@@ -76,7 +76,7 @@ class RemovedSchema(ma.Schema):
 
 
 class ReplySchema(ma.Schema):
-    id = fields.Integer(required=True)
+    id = answered_id()
     phone = fields.String(required=True, metadata={"description": "Empty if no number could be read."})
     text = fields.String(required=True)
     opt_out = fields.Boolean(required=True)

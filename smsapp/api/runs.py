@@ -21,7 +21,7 @@ from smsapp.services.reports import recipient_list, reports
 from smsapp.services.sending import actions
 from smsapp.shapes import people
 from smsapp.shapes import runs as shapes
-from smsapp.shapes.fitting import Whole
+from smsapp.shapes.fitting import Whole, answered_id
 
 TAG = "numbers"
 STATES = [name for name, one in GROUPS.items() if one.states and not one.left]
@@ -45,7 +45,7 @@ class FunnelSchema(ma.Schema):
 
 
 class RunSchema(ma.Schema):
-    id = fields.Integer(required=True)
+    id = answered_id()
     slot = fields.AwareDateTime(required=True, metadata={"description": "The moment it is for."})
     state = fields.String(required=True)
     hold_reason = fields.String(required=True)
@@ -61,7 +61,7 @@ class RunListSchema(ma.Schema):
 
 
 class MessageSchema(ma.Schema):
-    run_id = fields.Integer(required=True)
+    run_id = answered_id()
     position = fields.Integer(required=True)
     user_id = fields.String(required=True, metadata={"description": "Empty if the contact was deleted since."})
     phone = fields.String(required=True)
@@ -79,7 +79,7 @@ class MessagePageSchema(ma.Schema):
 
 
 class ExclusionSchema(ma.Schema):
-    run_id = fields.Integer(required=True)
+    run_id = answered_id()
     user_id = fields.String(required=True)
     phone = fields.String(required=True)
     reason = fields.String(required=True)

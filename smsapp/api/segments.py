@@ -17,6 +17,7 @@ from smsapp.domain.segment_reader import from_json
 from smsapp.services.contacts import hidden_numbers, segments, uploaded_lists
 from smsapp.services.platform import clock
 from smsapp.shapes import setup
+from smsapp.shapes.fitting import answered_id
 
 if TYPE_CHECKING:
     pass
@@ -50,7 +51,7 @@ class ListedIdsSchema(ma.Schema):
 
 
 class SegmentSchema(ma.Schema):
-    id = fields.Integer(required=True)
+    id = answered_id()
     name = fields.String(required=True)
     kind = fields.String(required=True)
     rule = fields.Dict(required=True)

@@ -18,7 +18,7 @@ from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.services.templates import sms_templates, template_imports, template_sync
 from smsapp.shapes import setup
-from smsapp.shapes.fitting import JsonBoolean
+from smsapp.shapes.fitting import JsonBoolean, answered_id
 from smsapp.shapes.problems import problems
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ MOST_AT_ONCE = 1000
 
 
 class TemplateSchema(ma.Schema):
-    id = fields.Integer(required=True)
-    channel_id = fields.Integer(required=True)
+    id = answered_id()
+    channel_id = answered_id()
     code = fields.String(required=True, metadata={"description": "The provider's code."})
     name = fields.String(required=True)
     text = fields.String(required=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from smsapp.cli.ids import LONG_ID, ROW_ID
-from smsapp.cli.output import CommandGroup, echo
+from smsapp.cli.output import CommandGroup, Shown
 from smsapp.domain.phone import mask
 from smsapp.domain.single_message import COMMAND
 from smsapp.services.campaigns import single_messages
@@ -17,11 +17,11 @@ command = CommandGroup("messages", help="Single messages: one text to one person
 ACTOR = Actor("flask messages")
 
 
-@command.command("send")
+@command.command("send", shows=True)
 @click.argument("user_id")
 @click.argument("template_id", type=ROW_ID)
 @click.option("--value", "values", multiple=True, metavar="NAME=TEXT", help="Fills a variable; once for each.")
-def send(user_id: str, template_id: int, values: tuple[str, ...]) -> None:
+def send(user_id: str, template_id: int, values: tuple[str, ...]) -> Shown:
     """Send one message to a contact and print its id: it is stored then, and planned within a moment.
 
     Opt-outs and limits count as for every campaign. Marketing is refused.
@@ -32,12 +32,13 @@ def send(user_id: str, template_id: int, values: tuple[str, ...]) -> None:
     if wrong := [name for name, equals, _text in pairs if not equals]:
         raise click.BadParameter(f"{wrong[0]}: write NAME=TEXT", param_hint="--value")
     given = {name: text for name, _equals, text in pairs}
-    echo(str(single_messages.send(user_id, template_id, given, Caller(COMMAND), ACTOR, clock.now()).id))
+    taken = single_messages.send(user_id, template_id, given, Caller(COMMAND), ACTOR, clock.now())
+    return Shown({"id": taken.id}, [str(taken.id)])
 
 
-@command.command("show")
+@command.command("show", shows=True)
 @click.argument("message_id", type=LONG_ID)
-def show(message_id: int) -> None:
+def show(message_id: int) -> Shown:
     """Print what became of a single message; the exit code is 1 if there is none.
 
     Example: flask messages show 1764592331482911
@@ -52,5 +53,5 @@ def show(message_id: int) -> None:
         "number": mask(standing.phone) or "-",
         "receipt": standing.receipt_at.isoformat() if standing.receipt_at else "-",
     }
-    for name, value in facts.items():
-        echo(f"{name:<10}{value}")
+    document = vars(standing) | {"phone": mask(standing.phone)}
+    return Shown(document, (f"{name:<10}{value}" for name, value in facts.items()))

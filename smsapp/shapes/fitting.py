@@ -11,6 +11,11 @@ from marshmallow import fields, validate
 UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 
 
+def answered_id(**options: Any) -> fields.Integer:
+    """Return the field of an id in an answer; the document says that it can be sent back."""
+    return fields.Integer(required=True, validate=validate.Range(1), **options)
+
+
 class Whole(validate.Regexp):
     """A pattern for all of a text: with `$` alone a line may end behind it."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask, current_app
 
+from smsapp.domain.api_key import RealChannelRefused
 from smsapp.domain.approval import ApprovalRule
 from smsapp.domain.budget import BudgetScope, BudgetUnit
 from smsapp.domain.campaign import Status
@@ -19,7 +20,7 @@ from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.single_message import COMMAND, TAKES_FOR
 from smsapp.domain.tags import Item
 from smsapp.services.campaigns import archiving, campaigns, single_messages
-from smsapp.services.campaigns.single_messages import Caller, MessageState, OtherRequest, RealChannel
+from smsapp.services.campaigns.single_messages import Caller, MessageState, OtherRequest
 from smsapp.services.reports import verify
 from smsapp.services.sending import actions, approval_rule, budgets, retries, sender, sweeping
 from smsapp.services.sending import single_messages as planning
@@ -225,7 +226,7 @@ def test_strangers_and_real_channels_of_test_keys_are_refused(
     with pytest.raises(NotFound):
         single_messages.state_of(1)
     real = builders.template(builders.channel(kind="smpp").id)
-    with pytest.raises(RealChannel):
+    with pytest.raises(RealChannelRefused):
         single_messages.send(builders.contacts(1)[0].xwho, real.id, {}, Caller(7, is_test=True), OPERATOR, clock.now)
 
 

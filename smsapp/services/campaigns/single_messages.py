@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 
-from smsapp.domain.api_key import KEPT_FOR, SIMULATOR
+from smsapp.domain.api_key import KEPT_FOR, SIMULATOR, RealChannelRefused
 from smsapp.domain.approval import Estimate
 from smsapp.domain.bounds import Bound, faults
 from smsapp.domain.carrier_prefixes import Carrier, carrier_of
@@ -70,13 +70,6 @@ class Taken:
     """The same request was made before, with the same Idempotency-Key: there still is one message."""
 
 
-class RealChannel(Refusal):
-    """A test key has asked for a message over a channel that is no simulator."""
-
-    def __init__(self) -> None:
-        super().__init__(Problem("test_key"))
-
-
 class OtherRequest(Refusal):
     """The Idempotency-Key was used for another request."""
 
@@ -127,14 +120,14 @@ def send(
 ) -> Taken:
     """Take a request for one message to a contact; once this returns it is stored, and will be planned.
 
-    `values` fill the template's variables. Raises NotFound, RealChannel, OtherRequest, or Refusal with everything that
-    keeps it from going out.
+    `values` fill the template's variables. Raises NotFound, RealChannelRefused, OtherRequest, or Refusal with
+    everything that keeps it from going out.
     """
     require(actor, Right.CAMPAIGNS_CONFIRM)
     door = _door()
     template = _template(door, template_id, now)
     if caller.is_test and not template.is_simulated:
-        raise RealChannel
+        raise RealChannelRefused
     if problems := [*template.problems, *_value_problems(template, values)]:
         raise Refusal(*problems)
     contact = reached.find(current_session(), user_id, template.phone_property)
