@@ -69,10 +69,12 @@ class Caller:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[Flask, Processes, str, str]]:
+def served(folder: Path, database: str = "sqlite") -> Iterator[tuple[Flask, Processes, str, str]]:
     """Serve an empty product with a channel, a template and a key; yield (application, processes, address, key)."""
     with servers.valkey(folder / "v", "v") as valkey:
-        config = settings(folder, REDIS_URL=valkey, LOG_LEVEL="WARNING", REQUEST_SECONDS=10)
+        folder.chmod(0o755)  # PostgreSQL runs as a user of its own
+        address = servers.postgres(folder / "pg").format(database="postgres") if database == "postgresql" else ""
+        config = settings(folder, DATABASE_URL=address, REDIS_URL=valkey, LOG_LEVEL="WARNING", REQUEST_SECONDS=10)
         migrate(config)
         app = create_app(config)
         with app.app_context():
@@ -84,9 +86,9 @@ def served(folder: Path) -> Iterator[tuple[Flask, Processes, str, str]]:
                 yield app, started, started.web(), key
 
 
-def confirms(n: int, connections: int) -> None:
+def confirms(n: int, connections: int, database: str) -> None:
     """Send n confirmations with one key over so many connections, and kill the web process in the middle."""
-    with tempfile.TemporaryDirectory() as raw, served(Path(raw)) as (_, started, url, key):
+    with tempfile.TemporaryDirectory() as raw, served(Path(raw), database) as (_, started, url, key):
         first = Caller(url, key)
         people = [{"user_id": f"u{i}", "properties": {"$phone": f"1380000{i:04}"}} for i in range(100)]
         first.ask("POST", "/contacts", {"contacts": people})
@@ -167,14 +169,14 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=20)
     parser.add_argument("--client", action="store_true")
     parser.add_argument("--messages", type=int, metavar="SECONDS", help="measure single messages for so long")
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite", help="of --messages")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     options = parser.parse_args()
     if options.messages:
         sys.exit(messages.measure(options.messages, options.database))
     elif options.client:
         client()
     else:
-        confirms(options.confirms, options.connections)
+        confirms(options.confirms, options.connections, options.database)
 
 
 if __name__ == "__main__":

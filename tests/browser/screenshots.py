@@ -49,6 +49,7 @@ class Shot:
 
 
 SHOTS = (
+    Shot("home", "/", height=1100),
     Shot("list", "/campaigns/"),
     Shot("message", "/campaigns/", "老客召回", height=1000),
     Shot("review", "/campaigns/", "老客召回", further="review", height=900),

@@ -151,14 +151,18 @@ def find(request_id: int) -> Row[Any] | None:
         return connection.execute(sa.select(REQUEST.c.at).where(REQUEST.c.id == request_id)).one_or_none()
 
 
-_COLUMNS = "key_id, template_id, contact_id, at, token, fingerprint, given"
-_TAKEN = "ON CONFLICT (key_id, token) WHERE token IS NOT NULL DO NOTHING"
-_INSERT_SQLITE = f"INSERT INTO message_request (id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {_TAKEN}"  # noqa: S608
-_NEW_ID = (
-    "(extract(epoch FROM clock_timestamp()) * 1000)::bigint * 4096"
-    " + (nextval(pg_get_serial_sequence('message_request', 'id')) & 4095)"
+_INSERT_SQLITE = """
+INSERT INTO message_request (id, key_id, template_id, contact_id, at, token, fingerprint, given)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key_id, token) WHERE token IS NOT NULL DO NOTHING
+"""
+_INSERT_POSTGRESQL = """
+INSERT INTO message_request (id, key_id, template_id, contact_id, at, token, fingerprint, given)
+VALUES (
+    (extract(epoch FROM clock_timestamp()) * 1000)::bigint * 4096
+    + (nextval(pg_get_serial_sequence('message_request', 'id')) & 4095),
+    %s, %s, %s, %s, %s, %s, %s
 )
-_INSERT_POSTGRESQL = (
-    f"INSERT INTO message_request (id, {_COLUMNS})"  # noqa: S608
-    f" VALUES ({_NEW_ID}, %s, %s, %s, %s, %s, %s, %s) {_TAKEN} RETURNING id"
-)
+ON CONFLICT (key_id, token) WHERE token IS NOT NULL DO NOTHING
+RETURNING id
+"""
