@@ -45,7 +45,7 @@ def change(campaign_id: int, file: TextIO) -> Shown:
     Example: echo '{"name": "Summer"}' | flask campaigns change 12 -
     """
     campaign = campaigns.get(campaign_id)
-    new = changed(_read(file, DraftSchema(partial=True)), drafts.draft_of(campaign))
+    new = changed(_read(file, DraftSchema(partial=tuple(DraftSchema().fields))), drafts.draft_of(campaign))
     drafts.save(campaign_id, campaign.version, new, ACTOR, clock.now())
     return _shown(campaign_id)
 

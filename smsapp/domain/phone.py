@@ -180,15 +180,18 @@ def mask_inside(text: str) -> str:
     return "".join((*pieces, text[done:]))
 
 
-def mask_all(value: Any) -> Any:
-    """Return JSON with the phone numbers in its names, texts and figures masked; such a figure becomes a text."""
+def mask_all(value: Any, *, figures: bool = True) -> Any:
+    """Return JSON with the phone numbers in its names, texts and figures masked; such a figure becomes a text.
+
+    `figures` False: our own figures, such as counts, stay as they are, and only what they stand beside is masked.
+    """
     if isinstance(value, str):
         return mask_inside(value)
     if isinstance(value, list):
-        return [mask_all(item) for item in value]
+        return [mask_all(item, figures=figures) for item in value]
     if isinstance(value, dict):
-        return {mask_all(name): mask_all(item) for name, item in value.items()}
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        return {mask_all(name): mask_all(item, figures=figures) for name, item in value.items()}
+    if not figures or isinstance(value, bool) or not isinstance(value, int | float):
         return value
     masked = mask_inside(str(value))
     return value if masked == str(value) else masked

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from smsapp import labels
 from smsapp.domain import log_context
 from smsapp.domain.errors import NotFound, OutOfTime, Problem, Refusal
+from smsapp.domain.phone import mask_all
 from smsapp.labels.api import problem_document
 from smsapp.mcp import drafting, reading
 from smsapp.mcp.caller import NotAdmitted, admit
@@ -25,7 +26,6 @@ from smsapp.services.platform import time_limits
 from smsapp.shapes.fitting import storable
 from smsapp.shapes.json_text import plain
 from smsapp.shapes.problems import UNFIT, places, refused, status_of
-from smsapp.shapes.sight import MASKED
 
 MODULES = (reading, drafting)
 """Where the tools are: to import them is to offer them."""
@@ -62,7 +62,10 @@ class Agents:
             with self.app.app_context(), force_locale(self.locale):
                 time_limits.begin(is_long=False)
                 answer = self._answer(name, arguments)
-            return Answer(MASKED.masked(plain(answer.document)), answer.is_problem)
+            document = mask_all(plain(answer.document), figures=False)
+            if answer.is_problem:
+                document |= {"request": log_context.REQUEST.get()}  # by which it is looked up in the log
+            return Answer(document, answer.is_problem)
         finally:
             time_limits.end()
             log_context.REQUEST.reset(marker)

@@ -14,6 +14,7 @@ from smsapp.domain.audience_rule import MOST_SEGMENTS, AudienceRule
 from smsapp.domain.campaign import LONGEST_NAME
 from smsapp.domain.carrier_prefixes import Carrier
 from smsapp.domain.draft import Draft
+from smsapp.domain.phone import mask_all
 from smsapp.domain.rest_days import DaysOff, Rest
 from smsapp.domain.schedule import LAST_DAY, Kind, Schedule
 from smsapp.domain.segment import Match
@@ -147,7 +148,7 @@ def changed(body: Mapping[str, Any], before: Draft) -> Draft:
     """Return the draft `before` with the fields that a body names."""
     readers: Mapping[str, Callable[[Any], Any]] = {
         "audience": lambda one: AudienceRule(one["match"], tuple(one["include"]), tuple(one["exclude"])),
-        "mapping": lambda one: {name: _source(value) for name, value in one.items()},
+        "mapping": lambda one: {name: _source(value, before.mapping.get(name)) for name, value in one.items()},
         "schedule": lambda one: _schedule(one, before.schedule.zone),
         "left_out_carriers": lambda one: [carrier.value for carrier in one],
     }
@@ -159,10 +160,13 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _source(value: Mapping[str, Any]) -> dict[str, Any]:
+def _source(value: Mapping[str, Any], stored: Any) -> Any:
+    """Return what fills a variable; what is sent back as it was shown, with masked numbers, stays as it is stored."""
     if "fixed" in value:
-        return {"fixed": value["fixed"]}
-    return {"property": value["property"], "fallback": value.get("fallback")}
+        source = {"fixed": value["fixed"]}
+    else:
+        source = {"property": value["property"], "fallback": value.get("fallback")}
+    return stored if stored is not None and source == mask_all(dict(stored)) else source
 
 
 def _schedule(body: Mapping[str, Any], zone: str) -> Schedule:

@@ -117,7 +117,7 @@ def test_a_script_takes_a_draft_from_json_to_its_run(runner: FlaskCliRunner) -> 
     current_session().expire_all()
     # When a script drafts, changes one field, estimates, and confirms exactly that
     made = flask("campaigns", "create", "-", given=fields)
-    changed = flask("campaigns", "change", str(made["id"]), "-", given={"name": "三月"})
+    changed = flask("campaigns", "change", str(made["id"]), "-", given={"name": "三月", "audience": fields["audience"]})
     assert (changed["name"], changed["channel_id"], changed["provenance"]) == ("三月", channel.id, {})
     campaign = str(made["id"])
     estimate = flask("campaigns", "estimate", campaign)

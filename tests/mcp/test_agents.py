@@ -18,6 +18,7 @@ from smsapp.domain.api_key import Scope
 from smsapp.domain.phone import mask_all
 from smsapp.mcp.calls import Agents
 from smsapp.mcp.tool import TOOLS
+from smsapp.services.campaigns import campaigns
 from smsapp.services.platform import api_keys, clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.db import current_session
@@ -144,6 +145,26 @@ def test_a_change_names_what_it_changes_and_errors_name_the_place(world: World) 
     current_session().rollback()  # what this session has read before is over
     entry = current_session().query(AuditEntry).filter_by(action="edit").one()
     assert entry.by == "MCP: Agent"
+
+
+def test_what_is_sent_back_as_it_was_shown_stays_as_it_is_stored(world: World) -> None:
+    fixed = {"line": {"fixed": "4008001234"}, "name": {"fixed": "会员"}}
+    draft = builders.campaign(mapping=fixed)
+    shown = world.agents.call("show_campaign", {"campaign_id": draft.id}).document["mapping"]
+    assert shown["line"] == {"fixed": "40****34"}
+    # When another variable is changed, and the masked one sent along
+    change = {"campaign_id": draft.id, "version": draft.version, "mapping": shown | {"name": {"fixed": "客户"}}}
+    assert not world.agents.call("change_draft", change).is_problem
+    # Then nothing masked is stored
+    current_session().rollback()
+    assert campaigns.get(draft.id).mapping == {"line": {"fixed": "4008001234"}, "name": {"fixed": "客户"}}
+
+
+def test_our_own_figures_are_no_numbers_of_anybody() -> None:
+    assert mask_all({"target": 13800000001, "13800000001": "13800000001"}, figures=False) == {
+        "target": 13800000001,
+        "138****0001": "138****0001",
+    }
 
 
 def test_what_the_web_and_the_workers_load_holds_nothing_of_the_sdk() -> None:

@@ -54,6 +54,11 @@ def test_the_review_marks_what_a_key_has_drafted_until_a_person_changes_it(clien
     assert marks(client, campaign_id) == 4
     copy = campaigns.save_as(campaign_id, "四月", PERSON, clock.now())
     assert marks(client, copy.id) == 4
+    # Nor does a copy take them for a person's when it moves a day that is over
+    past = replace(draft, schedule=Schedule(Kind.ONCE, "UTC", dt.time(9), dt.date(2020, 1, 1)))
+    moved = campaigns.save_as(drafts.create(past, AGENT, clock.now()), "五月", PERSON, clock.now())
+    assert moved.moved
+    assert "schedule" in campaigns.get(moved.id).provenance
     # And a draft of a person has none
     assert marks(client, drafts.create(draft, PERSON, clock.now())) == 0
     assert campaigns.get(campaign_id).provenance.keys() == {"audience", "channel_id", "template_id", "mapping.name"}

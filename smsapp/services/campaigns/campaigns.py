@@ -219,7 +219,9 @@ def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> Copi
         if not name.strip():
             raise Refusal(Problem("name_missing", "name"))
         refuse_unfit(session, copy)
-        origins = Provenance.from_json(campaign.provenance).after(draft, copy, actor.program, now)
+        # What had to change for the copy is nobody's choice: only the name is.
+        renamed = replace(draft, name=name)
+        origins = Provenance.from_json(campaign.provenance).after(draft, renamed, actor.program, now)
         copy_id = add_row(session, copy, actor, now, origins)
         tag_rows.copy(session, Item.CAMPAIGN, campaign_id, copy_id)
         log_action(session, actor, "copy", NOUN, copy_id, now, name=name, source=campaign_id)
