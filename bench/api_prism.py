@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,14 +41,16 @@ def main() -> int:
         arguments = ["mock", str(document), "--errors", "--host", "127.0.0.1", "--port", str(port)]
         log = folder / "prism.log"
         with log.open("w") as output:
-            prism = subprocess.Popen(["npx", "--yes", PRISM, *arguments], stdout=output, stderr=output)
+            # In a group of its own, because npx does not end what it has started.
+            command_line = ["npx", "--yes", PRISM, *arguments]
+            prism = subprocess.Popen(command_line, stdout=output, stderr=output, start_new_session=True)
         try:
             wait_for(lambda: listens(port), "Prism", LONGEST_WAIT)
             python, script = generate(command, str(document), folder)
             asked = [python, script, f"http://127.0.0.1:{port}", "sms_test_made-up", "made-up"]
             journey = subprocess.run(asked, env={**os.environ, "PYTHONPATH": name}, check=False)
         finally:
-            prism.terminate()
+            os.killpg(prism.pid, signal.SIGTERM)
             prism.wait(10)
         lines = log.read_text().splitlines()
         refused = [line for line in lines if "Violation" in line]
