@@ -13,3 +13,5 @@ except ConfigError as error:
 load()
 # What is loaded by now is exempt from garbage collection, so forked processes share its memory.
 gc.freeze()
+# A page makes thousands of objects and hardly a cycle: looking for cycles at each few hundred would cost it a tenth.
+gc.set_threshold(20_000, 50, 1_000)
