@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -139,7 +140,7 @@ def send(
         template_id=template_id,
         contact_id=contact.id,
         at=now,
-        token=_digest(caller.idempotency_key.encode()) if caller.idempotency_key else None,
+        token=_token(caller) or _digest(secrets.token_bytes(16)),
         fingerprint=_digest(caller.request),
         given=as_json({name: values[name] for name in template.bounds}),
     )
@@ -147,7 +148,7 @@ def send(
     door.commit.store([request])
     if request.earlier is not None and request.earlier != request.fingerprint:
         raise OtherRequest
-    return Taken(request.id, request.earlier is not None)
+    return Taken(request.id, bool(caller.idempotency_key) and request.earlier is not None)
 
 
 def state_of(message_id: int) -> MessageState:
@@ -169,6 +170,10 @@ def state_of(message_id: int) -> MessageState:
     reason = held if status is Status.QUEUED else message.reason or ""
     heard = dt.datetime.fromtimestamp(message.receipt_at, dt.UTC) if message.receipt_at else None
     return MessageState(message_id, status.name.lower(), reason, campaign_id, own.run_id, message.phone, heard)
+
+
+def _token(caller: Caller) -> str:
+    return _digest(caller.idempotency_key.encode()) if caller.idempotency_key else ""
 
 
 def _digest(text: bytes) -> str:

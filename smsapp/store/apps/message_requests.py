@@ -32,7 +32,8 @@ REQUEST = sa.Table(
     sa.Column("template_id", sa.Integer, nullable=False),
     sa.Column("contact_id", sa.BigInteger, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
-    # SHA-256 of the Idempotency-Key, and of what makes the request the same one
+    # SHA-256 of the Idempotency-Key (of a random text without one: whoever stores it again after a COMMIT whose answer
+    # was lost finds it), and of what makes the request the same one. NULL once it is free again.
     sa.Column("token", sa.String(64)),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     # JSON object, variable -> text; NULL once it is handed on
