@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import single_message
 from smsapp.domain.campaign import GIVEN, Action, Status
-from smsapp.domain.run import RunState
+from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import variables
 from smsapp.domain.tags import Item
@@ -158,7 +158,8 @@ def _assign(group: Group, run_id: int, now: dt.datetime) -> bool:
             return False
         if opening.changed_since_confirmed(campaign, template, channel):
             raise _NotAdded
-        people = audience.asked_for(run_id, channel.id, template.id, campaign.mapping, now)
+        rules = (campaign.consented_only, campaign.left_out_carriers)
+        people = audience.asked_for(run_id, channel.id, template.id, campaign.mapping, now, *rules)
         if registration_guard.reaches(session, people, registration_guard.change(session, campaign, template, now)):
             raise _NotAdded
         after = claims.last_seq(session, run_id)
@@ -226,8 +227,16 @@ def _open(group: Group, now: dt.datetime) -> int | None:
 
 
 def _add_campaign(session: Session, group: Group, template: SmsTemplate, now: dt.datetime) -> Campaign:
-    """Store the campaign of a key's single messages of this day, and archive the earlier ones that have ended."""
+    """Store the campaign of a key's single messages of this day, and archive the earlier ones that have ended.
+
+    What a person has decided about carriers yesterday holds today. While yesterday's registration hold waits for that
+    decision, today's campaign is compared with what yesterday's was confirmed with, so that it waits, too.
+    """
     zone = settings().DEFAULT_ZONE
+    earlier = campaigns.latest_of_api(session, *group)
+    confirmed = registration_guard.confirmed_states(session, [template], now)
+    if earlier is not None and api_messages.has_held(session, earlier.id, HoldReason.REGISTRATION):
+        confirmed |= earlier.confirmed_registrations or {}
     key = session.get(ApiKey, group.key_id) if group.key_id != single_message.COMMAND else None
     campaigns.archive_of_api(session, *group, now)
     key_name = key.name if key else "flask messages"
@@ -245,7 +254,8 @@ def _add_campaign(session: Session, group: Group, template: SmsTemplate, now: dt
         api_key_id=group.key_id,
         confirmed_at=now,
         confirmed_template=approvals.confirmed_words(template),
-        confirmed_registrations=registration_guard.confirmed_states(session, [template], now),
+        confirmed_registrations=confirmed,
+        left_out_carriers=earlier.left_out_carriers if earlier else [],
         created_at=now,
         updated_at=now,
     )

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
+from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.single_message import NeverPlanned
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import Base, BigId, changed, dialect, upsert
@@ -207,6 +208,12 @@ def taking(session: Session, campaign_id: int, now: dt.datetime) -> Sequence[Run
     """Return the runs of a campaign that take people now, oldest first."""
     query = sa.select(Run).where(Run.campaign_id == campaign_id, Run.finished_at.is_(None), Run.takes_until > now)
     return session.scalars(query.order_by(Run.id).execution_options(populate_existing=True)).all()
+
+
+def has_held(session: Session, campaign_id: int, reason: HoldReason) -> bool:
+    """Return whether a run of the campaign is held for this reason."""
+    mine = (Run.campaign_id == campaign_id, Run.state == RunState.HELD, Run.hold_reason == reason)
+    return session.scalar(sa.select(Run.id).where(*mine).limit(1)) is not None
 
 
 def take_people(session: Session, run_id: int, until: dt.datetime | None) -> None:
