@@ -6,24 +6,33 @@ import datetime as dt
 import threading
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask, current_app
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.carrier_prefixes import REGISTRARS, Carrier
 from smsapp.domain.registration import RegistrationState
 from smsapp.domain.run import HoldReason, RunState
+from smsapp.domain.single_message import TAKES_FOR
 from smsapp.services.campaigns import single_messages
 from smsapp.services.platform.group_commit import Pending
-from smsapp.services.sending import sender
+from smsapp.services.reports import verify
+from smsapp.services.sending import actions, opening, sender
+from smsapp.services.sending import single_messages as planning
 from smsapp.services.templates import registration_guard
 from smsapp.store.apps import message_requests
 from smsapp.store.apps.message_requests import NewRequest
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.db import current_session
+from smsapp.store.contacts.replies import OptOut
+from smsapp.store.contacts.successors import absorb
+from smsapp.store.db import current_session, db, dialect, writing
+from smsapp.store.runs import api_messages, freezing
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.engine import OPERATOR, work
@@ -125,3 +134,137 @@ def test_a_carrier_that_a_person_leaves_out_is_left_out_the_next_day_too(
     assert [(told(id_).state, told(id_).reason) for id_ in (first, second, third, later)] == [left_out] * 4
     assert [*provider.numbers] == [MOBILE]
     assert current_session().query(Campaign).count() == 3
+
+
+def test_nobody_else_gets_the_message_of_a_contact_that_was_removed(
+    app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate
+) -> None:
+    removed = builders.contact(phone=builders.phone(99_000_001))
+    first, contact_id = send(template, removed, "111111", clock.now), removed.id
+    with writing() as session:
+        session.execute(sa.delete(Contact).where(Contact.id == contact_id))
+    current_session().expunge(removed)
+    # Given a newer contact with the id of the one that was asked for, which SQLite gives again
+    clock.forward(seconds=1)
+    builders.contact(phone=builders.phone(99_000_002), id=contact_id, created_at=clock.now)
+    work(app, clock)
+    assert (told(first).state, told(first).reason) == ("excluded", "contact_gone")
+    assert provider.sent == {}
+
+
+def test_a_message_goes_to_the_person_that_an_anonymous_visitor_turned_out_to_be(
+    app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate
+) -> None:
+    visitor = builders.contact("visitor", builders.phone(99_000_001))
+    before = [send(template, visitor, code, clock.now) for code in ("1", "2")]
+    planning.plan(clock.now)  # one is assigned to a run, and one to another
+    clock.forward(seconds=1)
+    builders.contact("member", builders.phone(99_000_002), created_at=clock.now)
+    with writing() as session:
+        absorb(session, {"visitor": "member"})
+    work(app, clock)
+    assert [told(id_).state for id_ in before] == ["accepted"] * 2
+    assert provider.numbers == {builders.phone(99_000_002): 2}
+
+
+def test_while_a_run_is_paused_what_comes_is_paused_too(
+    app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate
+) -> None:
+    who = builders.contact(phone=builders.phone(99_000_001))
+    send(template, who, "1", clock.now)
+    work(app, clock)
+    (run,) = all_runs()
+    actions.to_each_run(run.campaign_id, actions.pause, OPERATOR, clock.now)
+    # A second one to the same number needs another run, and after an hour everybody does
+    ids = [send(template, who, "2", clock.now)]
+    work(app, clock)
+    clock.forward(seconds=TAKES_FOR.total_seconds() + 1)
+    ids += [send(template, each, "3", clock.now) for each in [who, *builders.contacts(2)]]
+    work(app, clock)
+    assert {told(id_).reason for id_ in ids} == {"paused"}
+    assert len(provider.sent) == 1
+    actions.to_each_run(run.campaign_id, actions.resume, OPERATOR, clock.now)
+    work(app, clock)
+    assert [told(id_).state for id_ in ids] == ["accepted"] * 4
+    assert len({run.campaign_id for run in all_runs()}) == 1
+
+
+def test_people_who_change_while_they_are_added_keep_the_numbers_right(
+    app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dialect() != "postgresql":
+        pytest.skip("nobody writes meanwhile on SQLite")
+    send(template, builders.contacts(1)[0], "1", clock.now)
+    work(app, clock)
+    moves, goes, opted_out = *builders.contacts(2), builders.contact(phone=builders.phone(99_000_003))
+    builders.kept(OptOut(phone=builders.phone(99_000_003), source="person", at=clock.now))
+    ids = [send(template, who, "1", clock.now) for who in (moves, goes, opted_out)]
+    moves_id, goes_id, real = moves.id, goes.id, freezing._exclude_others
+
+    def exclude(*arguments: Any) -> Any:
+        phones = {"$phone": builders.phone(99_000_077)}
+        with db.engine.begin() as connection:
+            connection.execute(sa.update(Contact).where(Contact.id == moves_id).values(phones=phones))
+            connection.execute(sa.delete(Contact).where(Contact.id == goes_id))
+        return real(*arguments)
+
+    monkeypatch.setattr(freezing, "_exclude_others", exclude)
+    work(app, clock)
+    (run,) = all_runs()
+    assert [told(id_).reason for id_ in ids] == ["", "", "opted_out"]
+    assert (run.target, run.planned) == (4, 3)
+    assert [check.broken for check in verify.verify(run.campaign_id)] == [[]]
+
+
+def test_many_messages_to_one_number_do_not_keep_others_waiting(
+    app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_requests, "MOST_ROWS", 3)
+    who = builders.contact(phone=builders.phone(99_000_001))
+    for n in range(5):
+        send(template, who, str(n), clock.now)
+    other, late = builders.contacts(2)
+    ids = [send(template, other, "5", clock.now)]
+    with writing() as session:
+        api_messages.add(session, message_requests.waiting(99))
+    work(app, clock)
+    # Then the other one is in the first run
+    assert min(run.id for run in all_runs()) == told(ids[0]).run_id
+    for n in range(5):
+        send(template, who, str(n), clock.now)
+    ids.append(send(template, late, "6", clock.now))
+    with writing() as session:
+        api_messages.add(session, message_requests.waiting(99))
+    work(app, clock)
+    assert [told(id_).run_id for id_ in ids] == [min(run.id for run in all_runs())] * 2
+
+
+def test_people_who_are_assigned_while_a_freeze_begins_are_in_it_or_in_the_next_one(
+    app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dialect() != "postgresql":
+        pytest.skip("nobody writes meanwhile on SQLite")
+    people = builders.contacts(2)
+    first = send(template, people[0], "1", clock.now)
+    planning.plan(clock.now)  # a run that is open
+    second = send(template, people[1], "2", clock.now)
+    real = opening.lock_row
+
+    def plan() -> None:
+        with app.app_context():
+            planning.plan(clock.now)
+
+    def lock(session: Session, *arguments: Any, **options: Any) -> Any:
+        session.execute(sa.text("SELECT 1"))  # from here on the freeze sees one snapshot
+        thread = threading.Thread(target=plan)
+        thread.start()
+        thread.join()
+        return real(session, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "lock_row", lock)
+        with pytest.raises(OperationalError, match="could not serialize"):
+            opening.open_run(all_runs()[0].id, clock.now)
+    current_session().rollback()
+    work(app, clock)
+    assert [told(id_).state for id_ in (first, second)] == ["accepted"] * 2

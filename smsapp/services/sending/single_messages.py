@@ -154,7 +154,10 @@ def _assign(group: Group, run_id: int, now: dt.datetime) -> bool:
         if channel is None or template is None:
             raise _NotAdded
         n = api_messages.assign(session, group, locked, channel.phone_property, message_requests.MOST_ROWS)
-        if not n or locked.started_at is None:
+        if not n:
+            return False
+        if locked.started_at is None:  # written, so that a freeze that began before fails, and is repeated with them
+            api_messages.take_people(session, run_id, locked.takes_until)
             return False
         if opening.changed_since_confirmed(campaign, template, channel):
             raise _NotAdded
@@ -193,6 +196,7 @@ def _open(group: Group, now: dt.datetime) -> int | None:
     """Open a run for people who wait, and assign them; None if there is nobody (any more).
 
     Requests of the time before an older copy of the database was taken over may have been sent: their run is held.
+    While a person has paused a run of the campaign, new ones are paused, too.
     """
     zone = settings().DEFAULT_ZONE
     with writing() as session:
@@ -205,7 +209,12 @@ def _open(group: Group, now: dt.datetime) -> int | None:
         if template is None:
             api_messages.refuse(session, group)
             return None
-        campaign = _campaign_of_today(group, now) or _add_campaign(session, group, template, now)
+        campaign = _campaign_of_today(group, now)
+        if campaign is not None:  # its last run may be closing, or ended by a person
+            lock_row(session, Campaign, campaign.id)
+            campaign = _campaign_of_today(group, now)
+        campaign = campaign or _add_campaign(session, group, template, now)
+        is_paused = api_messages.has_held(session, campaign.id, HoldReason.PAUSED)
         campaigns.move(session, campaign.id, Action.RETRY, next_due_at=None, failure="")
         last = runs.last_slot(session, campaign.id)
         slot = now if last is None else max(now, last + dt.timedelta.resolution)
@@ -221,6 +230,8 @@ def _open(group: Group, now: dt.datetime) -> int | None:
             runs.hold(session, run_id, hold, None, now)
         else:
             api_messages.take_people(session, run_id, single_message.takes_until(now, zone))
+            if is_paused:
+                runs.pause(session, run_id, now)
     with writing() as session:
         partitions.ensure_partition(session, run_id)
     return run_id

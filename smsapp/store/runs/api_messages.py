@@ -73,6 +73,8 @@ class Group(NamedTuple):
 
 _WAITING = (ApiMessage.run_id.is_(None), ApiMessage.given.is_not(None))
 _UNPLANNED = (ApiMessage.given.is_not(None),)
+_WHO = sa.and_(Contact.id == ApiMessage.contact_id, Contact.created_at <= ApiMessage.at)
+"""The contact that was asked for: ids may be given again, to somebody newer."""
 
 
 def only_planner(session: Session) -> bool:
@@ -122,34 +124,29 @@ def assign(
     """
     made = [] if until is None else [ApiMessage.at <= until]
     phone = sa.func.nullif(Contact.phones[phone_property].as_string(), "")
-    oldest_rows = (
-        sa.select(ApiMessage.id, ApiMessage.contact_id, phone.label("phone"))
-        .outerjoin(Contact, Contact.id == ApiMessage.contact_id)
-        .where(*_of(group), *made)
-        .order_by(ApiMessage.id)
-        .limit(limit)
-        .subquery("oldest")
-    )
-    row = oldest_rows.c
     there = aliased(ApiMessage)
     is_new = [
-        ~sa.exists().where(there.run_id == run.id, there.contact_id == row.contact_id),
-        ~sa.exists().where(Message.run_id == run.id, Message.phone == row.phone),
+        ~sa.exists().where(there.run_id == run.id, there.contact_id == ApiMessage.contact_id),
+        ~sa.exists().where(Message.run_id == run.id, Message.phone == phone),
     ]
     if run.started_at is None:  # its people are not in the ledger yet
-        numbers = sa.select(Contact.phones[phone_property].as_string()).join(there, there.contact_id == Contact.id)
-        taken = numbers.where(there.run_id == run.id, Contact.phones[phone_property].as_string() != "")
-        is_new.append(sa.or_(row.phone.is_(None), row.phone.not_in(taken)))
-    each = sa.func.coalesce(row.phone, sa.cast(row.contact_id, sa.Text))
-    place = sa.func.row_number().over(partition_by=each, order_by=row.id).label("place")
-    ranked = sa.select(row.id, place).where(*is_new).subquery("ranked")
-    chosen = sa.select(ranked.c.id).where(ranked.c.place == 1)
+        own = aliased(Contact)
+        number = own.phones[phone_property].as_string()
+        taken = sa.select(number).join(there, there.contact_id == own.id).where(there.run_id == run.id, number != "")
+        is_new.append(sa.or_(phone.is_(None), phone.not_in(taken)))
+    each = sa.func.coalesce(phone, sa.cast(ApiMessage.contact_id, sa.Text))
+    place = sa.func.row_number().over(partition_by=each, order_by=ApiMessage.id).label("place")
+    # Ranked before the limit: many requests for one number must not keep the others waiting.
+    ranked = (
+        sa.select(ApiMessage.id, place).outerjoin(Contact, _WHO).where(*_of(group), *made, *is_new).subquery("ranked")
+    )
+    chosen = sa.select(ranked.c.id).where(ranked.c.place == 1).order_by(ranked.c.id).limit(limit)
     return changed(session, sa.update(ApiMessage).where(ApiMessage.id.in_(chosen)).values(run_id=run.id))
 
 
 def members(run_id: int) -> sa.Select[Any]:
     """Return the SELECT of the contacts that were assigned to a run, are there, and are not planned yet."""
-    there = sa.select(ApiMessage.contact_id).join(Contact, Contact.id == ApiMessage.contact_id)
+    there = sa.select(ApiMessage.contact_id).join(Contact, _WHO)
     return there.where(ApiMessage.run_id == run_id, *_UNPLANNED)
 
 
