@@ -81,7 +81,7 @@ def put_in_place(backup: Unpacked, now: dt.datetime, progress: Progress) -> Path
         )
     else:
         aside = Path(tempfile.mkdtemp(prefix=f"replaced-{now:%Y%m%d-%H%M%S}-", dir=folder))
-        sqlite_copy.keep_newer_callbacks(sqlite_copy.files()["inbox"], backup.folder / "inbox")
+        sqlite_copy.keep_newer_rows(sqlite_copy.files()["inbox"], backup.folder / "inbox")
         sqlite_copy.put_in_place({name: backup.folder / name for name in ("inbox", "database")}, aside)
     for path in (backup.folder / "uploads").glob("*"):
         _put_file(path, folder / "uploads" / path.name)
