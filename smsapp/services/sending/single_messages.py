@@ -4,8 +4,8 @@ All of one key and template on one day are one campaign. Its runs take people fo
 SELECT that freezes every run, so ledger, funnel, caps, opt-outs and limits are those of any campaign. One run has one
 message to each number; whoever is to get another one is added to another run.
 
-Whatever keeps people from being added (a changed template, a budget) ends the taking of that run: they go to a new one,
-which is held for it as any other run when its audience is frozen.
+Whatever keeps people from being added (an inactive channel, a budget) ends the taking of that run: they go to a new
+one, which is held for it as any other run when its audience is frozen.
 """
 
 from __future__ import annotations

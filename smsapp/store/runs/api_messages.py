@@ -178,6 +178,12 @@ def give_up(session: Session, run_id: int) -> None:
     changed(session, statement.values(reason=NeverPlanned.RUN_ENDED, given=None))
 
 
+def release(session: Session, run_id: int, since: dt.datetime) -> None:
+    """Let requests of a run that were made after that and are not planned wait for another run."""
+    mine = (ApiMessage.run_id == run_id, ApiMessage.at > since, *_UNPLANNED)
+    changed(session, sa.update(ApiMessage).where(*mine).values(run_id=None))
+
+
 def refuse(session: Session, group: Group) -> None:
     """Write down that the template of a group is gone."""
     statement = sa.update(ApiMessage).where(*_of(group))
