@@ -6,6 +6,8 @@ import datetime as dt
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,20 +16,23 @@ from flask import Flask, current_app
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from smsapp.domain.campaign import ExclusionReason
+from smsapp.domain.campaign import ExclusionReason, Status
 from smsapp.domain.carrier_prefixes import REGISTRARS, Carrier
+from smsapp.domain.errors import Refusal
 from smsapp.domain.registration import RegistrationState
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.single_message import TAKES_FOR
 from smsapp.services.campaigns import single_messages
+from smsapp.services.campaigns.single_messages import Caller, OtherRequest
 from smsapp.services.platform.group_commit import Pending
 from smsapp.services.reports import verify
-from smsapp.services.sending import actions, opening, sender
+from smsapp.services.sending import actions, opening, recovery, sender, sweeping
 from smsapp.services.sending import single_messages as planning
 from smsapp.services.templates import registration_guard
 from smsapp.store.apps import message_requests
 from smsapp.store.apps.message_requests import NewRequest
 from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.contacts.successors import absorb
@@ -35,11 +40,13 @@ from smsapp.store.db import current_session, db, dialect, writing
 from smsapp.store.runs import api_messages, freezing
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
+from tests.backups import backed_up, restored, tools
 from tests.engine import OPERATOR, work
 from tests.fakes import FakeChannel, FakeClock
 from tests.services.test_registrations import say
 from tests.single_messages import KEY, all_runs, send, told
 
+__all__ = ["tools"]
 MOBILE, UNICOM = "+8613800138001", "+8613100138005"
 
 
@@ -268,3 +275,93 @@ def test_people_who_are_assigned_while_a_freeze_begins_are_in_it_or_in_the_next_
     current_session().rollback()
     work(app, clock)
     assert [told(id_).state for id_ in (first, second)] == ["accepted"] * 2
+
+
+def test_a_repetition_is_answered_as_before_whatever_has_changed(
+    app: Flask, clock: FakeClock, template: SmsTemplate
+) -> None:
+    (who,) = builders.contacts(1)
+    once = Caller(7, idempotency_key="once-and-only-once", request=b"the same")
+    first = send(template, who, "1", clock.now, once)
+    with writing() as session:
+        session.query(SmsTemplate).update({"archived_at": clock.now})
+    current_app.extensions.pop(single_messages.EXTENSION)
+    again = single_messages.send(who.xwho, template.id, {"code": "1"}, once, OPERATOR, clock.now)
+    assert (again.id, again.is_repeated) == (first, True)
+    # But another request is another one, and a day later nothing is known of it
+    with pytest.raises(OtherRequest):
+        send(template, who, "2", clock.now, replace(once, request=b"another"))
+    clock.forward(days=1, seconds=1)
+    for late in (once, replace(once, idempotency_key="never-used-before"), KEY):
+        with pytest.raises(Refusal, match="template_archived"):
+            send(template, who, "1", clock.now, late)
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_restore_keeps_the_requests_that_were_answered_since_the_backup(
+    app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate, tmp_path: Path
+) -> None:
+    assert recovery.check(clock.now) is None
+    people = builders.contacts(3)
+    backed_up(tmp_path / "smsapp.backup", clock.now)
+    clock.forward(minutes=1)
+    left = send(template, people[0], "1", clock.now)
+    work(app, clock)
+    waiting = send(template, people[1], "2", clock.now)
+    clock.forward(minutes=1)
+    restored(tmp_path / "smsapp.backup", clock.now)
+    work(app, clock)
+    # Then nobody knows of the one that was planned, and the other waits for a person, for it may have left
+    assert told(left).state == "lost"
+    assert (told(waiting).state, told(waiting).reason) == ("waiting", "restored")
+    actions.resume(told(waiting).run_id or 0, OPERATOR, clock.now)
+    work(app, clock)
+    assert (told(waiting).state, len(provider.sent)) == ("accepted", 2)
+
+
+def test_a_run_that_is_given_up_takes_only_those_along_who_have_waited_as_long(
+    app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate
+) -> None:
+    people = builders.contacts(2)
+    first = send(template, people[0], "1", clock.now)
+    planning.plan(clock.now)
+    with writing() as session:
+        session.query(ChannelRow).update({"active": False})
+    work(app, clock)
+    with writing() as session:
+        session.query(ChannelRow).update({"active": True})
+        session.query(Campaign).update({"grace_minutes": 30})
+    clock.forward(minutes=29)
+    second = send(template, people[1], "2", clock.now)
+    work(app, clock)
+    assert [told(id_).reason for id_ in (first, second)] == ["channel_inactive"] * 2
+    clock.forward(minutes=2)
+    sweeping.sweep(clock.now)
+    work(app, clock)
+    assert (told(first).state, told(first).reason) == ("excluded", "run_ended")
+    assert told(second).state == "accepted"
+
+
+def test_what_comes_while_a_person_ends_the_campaign_begins_another(
+    app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dialect() != "postgresql":
+        pytest.skip("nobody writes meanwhile on SQLite")
+    people = builders.contacts(2)
+    first = send(template, people[0], "1", clock.now)
+    work(app, clock)
+    clock.forward(seconds=TAKES_FOR.total_seconds() + 1)
+    second, real = send(template, people[1], "2", clock.now), planning.lock_row
+
+    def lock(session: Session, model: Any, *arguments: Any) -> Any:
+        if model is Campaign:
+            with db.engine.begin() as connection:
+                connection.execute(sa.update(Campaign).values(status=Status.STOPPED))
+        return real(session, model, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(planning, "lock_row", lock)
+        planning.plan(clock.now)
+    work(app, clock)
+    assert told(second).state == "accepted"
+    assert told(second).campaign_id != told(first).campaign_id
