@@ -62,7 +62,7 @@ def refuse_if_running() -> None:
 
 
 def put_in_place(backup: Unpacked, now: dt.datetime, progress: Progress) -> Path | None:
-    """Replace the database by the backup's; callbacks that only the present inbox holds are kept.
+    """Replace the database by the backup's; callbacks and requests that only the present inbox holds are kept.
 
     Returns the folder with what was there before (SQLite). Afterwards the schema has to be upgraded, and
     `recovery.check` called. Raises Refusal if PostgreSQL's tools fail; the backup can then be restored again.

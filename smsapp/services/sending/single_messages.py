@@ -214,7 +214,7 @@ def _open(group: Group, now: dt.datetime) -> int | None:
             lock_row(session, Campaign, campaign.id)
             campaign = _campaign_of_today(group, now)
         campaign = campaign or _add_campaign(session, group, template, now)
-        is_paused = api_messages.has_held(session, campaign.id, HoldReason.PAUSED)
+        is_paused = api_messages.has_held(session, group, HoldReason.PAUSED, campaign.id)
         campaigns.move(session, campaign.id, Action.RETRY, next_due_at=None, failure="")
         last = runs.last_slot(session, campaign.id)
         slot = now if last is None else max(now, last + dt.timedelta.resolution)
@@ -240,13 +240,13 @@ def _open(group: Group, now: dt.datetime) -> int | None:
 def _add_campaign(session: Session, group: Group, template: SmsTemplate, now: dt.datetime) -> Campaign:
     """Store the campaign of a key's single messages of this day, and archive the earlier ones that have ended.
 
-    What a person has decided about carriers yesterday holds today. While yesterday's registration hold waits for that
-    decision, today's campaign is compared with what yesterday's was confirmed with, so that it waits, too.
+    What a person has decided about carriers yesterday holds today. While a registration hold waits for that decision,
+    today's campaign is compared with what yesterday's was confirmed with, so that it waits, too.
     """
     zone = settings().DEFAULT_ZONE
     earlier = campaigns.latest_of_api(session, *group)
     confirmed = registration_guard.confirmed_states(session, [template], now)
-    if earlier is not None and api_messages.has_held(session, earlier.id, HoldReason.REGISTRATION):
+    if earlier is not None and api_messages.has_held(session, group, HoldReason.REGISTRATION):
         confirmed |= earlier.confirmed_registrations or {}
     key = session.get(ApiKey, group.key_id) if group.key_id != single_message.COMMAND else None
     campaigns.archive_of_api(session, *group, now)

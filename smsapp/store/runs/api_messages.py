@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.single_message import NeverPlanned
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import Base, BigId, changed, dialect, upsert
 from smsapp.store.runs.runs import Exclusion, Message, Run
@@ -213,10 +214,14 @@ def taking(session: Session, campaign_id: int, now: dt.datetime) -> Sequence[Run
     return session.scalars(query.order_by(Run.id).execution_options(populate_existing=True)).all()
 
 
-def has_held(session: Session, campaign_id: int, reason: HoldReason) -> bool:
-    """Return whether a run of the campaign is held for this reason."""
-    mine = (Run.campaign_id == campaign_id, Run.state == RunState.HELD, Run.hold_reason == reason)
-    return session.scalar(sa.select(Run.id).where(*mine).limit(1)) is not None
+def has_held(session: Session, group: Group, reason: HoldReason, campaign_id: int | None = None) -> bool:
+    """Return whether a run of a group's campaigns, or of this one only, is held for this reason."""
+    of_group = (Campaign.api_key_id == group.key_id, Campaign.template_id == group.template_id)
+    held = (Run.state == RunState.HELD, Run.hold_reason == reason)
+    query = sa.select(Run.id).join(Campaign, Campaign.id == Run.campaign_id).where(*of_group, *held)
+    if campaign_id is not None:
+        query = query.where(Campaign.id == campaign_id)
+    return session.scalar(query.limit(1)) is not None
 
 
 def take_people(session: Session, run_id: int, until: dt.datetime | None) -> None:
