@@ -43,7 +43,8 @@ class MessageStateSchema(TakenMessageSchema):
     state = fields.String(
         required=True,
         metadata={
-            "description": "`waiting` to be planned, `excluded`, `removed` when it is old, or the state in the ledger."
+            "description": "`waiting` to be planned, `excluded`, `removed` when it is old, `lost` if a backup was "
+            "restored that is older, or the state in the ledger."
         },
     )
     reason = fields.String(

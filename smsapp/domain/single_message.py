@@ -29,6 +29,8 @@ class Fate(enum.StrEnum):
     """Left out for a reason, as in every campaign."""
     REMOVED = "removed"
     """Its message was removed after MESSAGE_MONTHS."""
+    LOST = "lost"
+    """It was planned, and an older copy of the database restored since: nobody knows whether it has left."""
 
 
 class NeverPlanned(enum.StrEnum):

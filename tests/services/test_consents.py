@@ -21,8 +21,9 @@ from smsapp.services.sending import opening
 from smsapp.store.apps.app_keys import AppKey
 from smsapp.store.campaigns.campaigns import Campaign, audience_of
 from smsapp.store.contacts import consents as store
-from smsapp.store.contacts.contacts import Contact, absorb
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.replies import OptOut
+from smsapp.store.contacts.successors import absorb
 from smsapp.store.db import current_session, writing
 from smsapp.store.users import AuditEntry
 from tests import builders

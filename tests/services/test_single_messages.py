@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from decimal import Decimal
 from typing import Any
@@ -15,12 +14,11 @@ from smsapp.domain.approval import ApprovalRule
 from smsapp.domain.budget import BudgetScope, BudgetUnit
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.domain.funnel import broken_identities
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.single_message import COMMAND, TAKES_FOR
 from smsapp.domain.tags import Item
 from smsapp.services.campaigns import archiving, campaigns, single_messages
-from smsapp.services.campaigns.single_messages import Caller, MessageState, OtherRequest
+from smsapp.services.campaigns.single_messages import Caller, OtherRequest
 from smsapp.services.reports import verify
 from smsapp.services.sending import actions, approval_rule, budgets, retries, sender, sweeping
 from smsapp.services.sending import single_messages as planning
@@ -30,14 +28,13 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import api_messages, funnels, ledger_mark, partitions
-from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs import api_messages, ledger_mark, partitions
+from smsapp.store.runs.runs import Message
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.engine import OPERATOR, work
 from tests.fakes import FakeChannel, FakeClock
-
-KEY = Caller(7)
+from tests.single_messages import KEY, all_runs, send, told
 
 
 @pytest.fixture(autouse=True)
@@ -50,27 +47,6 @@ def fresh(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def template(app: Flask) -> SmsTemplate:
     return builders.template(builders.channel().id, text="验证码${code}，请勿告诉他人。")
-
-
-def send(template: SmsTemplate, who: Contact, code: str, now: dt.datetime, caller: Caller = KEY) -> int:
-    return single_messages.send(who.xwho, template.id, {"code": code}, caller, OPERATOR, now).id
-
-
-def told(message_id: int) -> MessageState:
-    current_session().commit()
-    current_session().expire_all()
-    return single_messages.state_of(message_id)
-
-
-def all_runs() -> list[Run]:
-    current_session().commit()
-    rows = current_session().query(Run).order_by(Run.id).all()
-    for run_id, counts in funnels.run_funnels(current_session(), [run.id for run in rows]).items():
-        run = next(run for run in rows if run.id == run_id)
-        current_session().refresh(run)
-        assert broken_identities(counts) == []
-        assert (run.target, run.planned) == (counts.target, counts.planned)
-    return rows
 
 
 def test_it_is_stored_planned_and_sent_with_its_own_values(

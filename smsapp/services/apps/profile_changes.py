@@ -17,7 +17,7 @@ from smsapp.domain.key_watch import NAME_PROPERTIES, Measure
 from smsapp.domain.profile_operation import Kind, Operation, merged
 from smsapp.services.apps.key_record import KeyRecord
 from smsapp.store.apps.key_journal import Replaced
-from smsapp.store.contacts import contacts, property_catalogue
+from smsapp.store.contacts import contacts, property_catalogue, successors
 from smsapp.store.contacts.contacts import Profile, StoredContact
 from smsapp.store.db import as_json
 from smsapp.store.settings import settings
@@ -97,7 +97,7 @@ def write(session: Session, change: ProfileChange, now: dt.datetime, record: Key
         raise ProfileConflict
     changed = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
     contacts.replace(session, changed, now)
-    contacts.absorb(session, change.gone)
+    successors.absorb(session, change.gone)
     # An id that was bound by a public key and reported as registered since is a contact of its own.
     contacts.create(session, [profile for profile in profiles if profile.xwho in change.gone], now)
     removed = before.keys() - change.held.keys() - change.gone.keys()

@@ -62,7 +62,7 @@ def refuse_if_running() -> None:
 
 
 def put_in_place(backup: Unpacked, now: dt.datetime, progress: Progress) -> Path | None:
-    """Replace the database by the backup's; callbacks that only the present inbox holds are kept.
+    """Replace the database by the backup's; callbacks and requests that only the present inbox holds are kept.
 
     Returns the folder with what was there before (SQLite). Afterwards the schema has to be upgraded, and
     `recovery.check` called. Raises Refusal if PostgreSQL's tools fail; the backup can then be restored again.
@@ -81,7 +81,7 @@ def put_in_place(backup: Unpacked, now: dt.datetime, progress: Progress) -> Path
         )
     else:
         aside = Path(tempfile.mkdtemp(prefix=f"replaced-{now:%Y%m%d-%H%M%S}-", dir=folder))
-        sqlite_copy.keep_newer_callbacks(sqlite_copy.files()["inbox"], backup.folder / "inbox")
+        sqlite_copy.keep_newer_rows(sqlite_copy.files()["inbox"], backup.folder / "inbox")
         sqlite_copy.put_in_place({name: backup.folder / name for name in ("inbox", "database")}, aside)
     for path in (backup.folder / "uploads").glob("*"):
         _put_file(path, folder / "uploads" / path.name)

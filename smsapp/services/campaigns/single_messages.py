@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -125,6 +126,23 @@ def send(
     """
     require(actor, Right.CAMPAIGNS_CONFIRM)
     door = _door()
+    try:
+        request = _checked(door, user_id, template_id, values, caller, now)
+    except Refusal:  # what was taken already stays taken, whatever is in its way by now
+        taken = _taken_before(caller, now)
+        if taken is None:
+            raise
+        return taken
+    current_session().rollback()  # no connection is held while others store
+    door.commit.store([request])
+    if not caller.idempotency_key or request.earlier is None:
+        return Taken(request.id, is_repeated=False)
+    return _repeated(request.id, request.earlier, caller)
+
+
+def _checked(
+    door: _Door, user_id: str, template_id: int, values: Mapping[str, str], caller: Caller, now: dt.datetime
+) -> NewRequest:
     template = _template(door, template_id, now)
     if caller.is_test and not template.is_simulated:
         raise RealChannelRefused
@@ -134,29 +152,44 @@ def send(
     if contact is None:
         raise NotFound("contact")
     _refuse_red(template, contact.phone)
-    request = NewRequest(
+    return NewRequest(
         key_id=caller.key_id,
         template_id=template_id,
         contact_id=contact.id,
         at=now,
-        token=_digest(caller.idempotency_key.encode()) if caller.idempotency_key else None,
+        token=_token(caller) or _digest(secrets.token_bytes(16)),
         fingerprint=_digest(caller.request),
         given=as_json({name: values[name] for name in template.bounds}),
     )
-    current_session().rollback()  # no connection is held while others store
-    door.commit.store([request])
-    if request.earlier is not None and request.earlier != request.fingerprint:
+
+
+def _taken_before(caller: Caller, now: dt.datetime) -> Taken | None:
+    if not caller.idempotency_key:
+        return None
+    earlier = message_requests.of_token(caller.key_id, _token(caller), now - KEPT_FOR)
+    return None if earlier is None else _repeated(earlier.id, earlier.fingerprint, caller)
+
+
+def _repeated(request_id: int, fingerprint: str, caller: Caller) -> Taken:
+    """Return the earlier request with this Idempotency-Key; raises OtherRequest."""
+    if fingerprint != _digest(caller.request):
         raise OtherRequest
-    return Taken(request.id, request.earlier is not None)
+    return Taken(request_id, is_repeated=True)
 
 
 def state_of(message_id: int) -> MessageState:
     """Return what has become of a single message; raises NotFound."""
     place = api_messages.find(current_session(), message_id)
     if place is None:
-        if message_requests.find(message_id) is None:
+        request = message_requests.find(message_id)
+        if request is None:
             raise NotFound(NOUN)
-        return MessageState(message_id, Fate.WAITING)
+        if not request.is_emptied:
+            return MessageState(message_id, Fate.WAITING)
+        current_session().rollback()  # it may have been taken over since the first look
+        place = api_messages.find(current_session(), message_id)
+    if place is None:
+        return MessageState(message_id, Fate.LOST)
     own, run, message = place
     campaign_id = run.campaign_id if run else None
     held = run.hold_reason if run and run.state == RunState.HELD else ""
@@ -169,6 +202,10 @@ def state_of(message_id: int) -> MessageState:
     reason = held if status is Status.QUEUED else message.reason or ""
     heard = dt.datetime.fromtimestamp(message.receipt_at, dt.UTC) if message.receipt_at else None
     return MessageState(message_id, status.name.lower(), reason, campaign_id, own.run_id, message.phone, heard)
+
+
+def _token(caller: Caller) -> str:
+    return _digest(caller.idempotency_key.encode()) if caller.idempotency_key else ""
 
 
 def _digest(text: bytes) -> str:

@@ -141,10 +141,19 @@ def tried_again(
     return _described(partial(retries.members, run_id), excluded, *choices)
 
 
-def asked_for(run_id: int, channel_id: int, template_id: int, mapping: Mapping[str, Any], now: dt.datetime) -> Audience:
+def asked_for(
+    run_id: int,
+    channel_id: int | None,
+    template_id: int | None,
+    mapping: Mapping[str, Any] | None,
+    now: dt.datetime,
+    consented_only: bool = False,
+    left_out_carriers: Sequence[str] = (),
+) -> Audience:
     """Return the people of the single messages that were assigned to this run and are not planned yet."""
+    choices = (channel_id, template_id, mapping, now, consented_only, left_out_carriers)
     chosen = api_messages.members(run_id)
-    plan = _described(lambda _property: chosen, [], channel_id, template_id, mapping, now)
+    plan = _described(lambda _property: chosen, [], *choices)
     values = [
         replace(source, given=api_messages.given(run_id, source.name)) if source.given is not None else source
         for source in plan.values

@@ -91,7 +91,7 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
         inputs = (channel.id, template.id, campaign.mapping, now, *rules)
         try:
             if of_api:
-                plan = audience.asked_for(run_id, channel.id, template.id, campaign.mapping, now)
+                plan = audience.asked_for(run_id, *inputs)
             elif run.repeats is not None:
                 retries.lock_candidates(session, run.repeats)
                 plan = audience.tried_again(run.repeats, rule, *inputs)

@@ -4,8 +4,8 @@ All of one key and template on one day are one campaign. Its runs take people fo
 SELECT that freezes every run, so ledger, funnel, caps, opt-outs and limits are those of any campaign. One run has one
 message to each number; whoever is to get another one is added to another run.
 
-Whatever keeps people from being added (a changed template, a budget) ends the taking of that run: they go to a new one,
-which is held for it as any other run when its audience is frozen.
+Whatever keeps people from being added (an inactive channel, a budget) ends the taking of that run: they go to a new
+one, which is held for it as any other run when its audience is frozen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import single_message
 from smsapp.domain.campaign import GIVEN, Action, Status
-from smsapp.domain.run import RunState
+from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import variables
 from smsapp.domain.tags import Item
@@ -154,11 +154,15 @@ def _assign(group: Group, run_id: int, now: dt.datetime) -> bool:
         if channel is None or template is None:
             raise _NotAdded
         n = api_messages.assign(session, group, locked, channel.phone_property, message_requests.MOST_ROWS)
-        if not n or locked.started_at is None:
+        if not n:
+            return False
+        if locked.started_at is None:  # written, so that a freeze that began before fails, and is repeated with them
+            api_messages.take_people(session, run_id, locked.takes_until)
             return False
         if opening.changed_since_confirmed(campaign, template, channel):
             raise _NotAdded
-        people = audience.asked_for(run_id, channel.id, template.id, campaign.mapping, now)
+        rules = (campaign.consented_only, campaign.left_out_carriers)
+        people = audience.asked_for(run_id, channel.id, template.id, campaign.mapping, now, *rules)
         if registration_guard.reaches(session, people, registration_guard.change(session, campaign, template, now)):
             raise _NotAdded
         after = claims.last_seq(session, run_id)
@@ -192,6 +196,7 @@ def _open(group: Group, now: dt.datetime) -> int | None:
     """Open a run for people who wait, and assign them; None if there is nobody (any more).
 
     Requests of the time before an older copy of the database was taken over may have been sent: their run is held.
+    While a person has paused a run of the campaign, new ones are paused, too.
     """
     zone = settings().DEFAULT_ZONE
     with writing() as session:
@@ -204,7 +209,12 @@ def _open(group: Group, now: dt.datetime) -> int | None:
         if template is None:
             api_messages.refuse(session, group)
             return None
-        campaign = _campaign_of_today(group, now) or _add_campaign(session, group, template, now)
+        campaign = _campaign_of_today(group, now)
+        if campaign is not None:  # its last run may be closing, or ended by a person
+            lock_row(session, Campaign, campaign.id)
+            campaign = _campaign_of_today(group, now)
+        campaign = campaign or _add_campaign(session, group, template, now)
+        is_paused = api_messages.has_held(session, group, HoldReason.PAUSED, campaign.id)
         campaigns.move(session, campaign.id, Action.RETRY, next_due_at=None, failure="")
         last = runs.last_slot(session, campaign.id)
         slot = now if last is None else max(now, last + dt.timedelta.resolution)
@@ -220,14 +230,24 @@ def _open(group: Group, now: dt.datetime) -> int | None:
             runs.hold(session, run_id, hold, None, now)
         else:
             api_messages.take_people(session, run_id, single_message.takes_until(now, zone))
+            if is_paused:
+                runs.pause(session, run_id, now)
     with writing() as session:
         partitions.ensure_partition(session, run_id)
     return run_id
 
 
 def _add_campaign(session: Session, group: Group, template: SmsTemplate, now: dt.datetime) -> Campaign:
-    """Store the campaign of a key's single messages of this day, and archive the earlier ones that have ended."""
+    """Store the campaign of a key's single messages of this day, and archive the earlier ones that have ended.
+
+    What a person has decided about carriers yesterday holds today. While a registration hold waits for that decision,
+    today's campaign is compared with what yesterday's was confirmed with, so that it waits, too.
+    """
     zone = settings().DEFAULT_ZONE
+    earlier = campaigns.latest_of_api(session, *group)
+    confirmed = registration_guard.confirmed_states(session, [template], now)
+    if earlier is not None and api_messages.has_held(session, group, HoldReason.REGISTRATION):
+        confirmed |= earlier.confirmed_registrations or {}
     key = session.get(ApiKey, group.key_id) if group.key_id != single_message.COMMAND else None
     campaigns.archive_of_api(session, *group, now)
     key_name = key.name if key else "flask messages"
@@ -245,7 +265,8 @@ def _add_campaign(session: Session, group: Group, template: SmsTemplate, now: dt
         api_key_id=group.key_id,
         confirmed_at=now,
         confirmed_template=approvals.confirmed_words(template),
-        confirmed_registrations=registration_guard.confirmed_states(session, [template], now),
+        confirmed_registrations=confirmed,
+        left_out_carriers=earlier.left_out_carriers if earlier else [],
         created_at=now,
         updated_at=now,
     )

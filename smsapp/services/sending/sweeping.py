@@ -21,7 +21,7 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
 from smsapp.store.last_checks import Check
 from smsapp.store.receipts import state_changes
-from smsapp.store.runs import claims, funnels, runs
+from smsapp.store.runs import api_messages, claims, funnels, runs
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 
@@ -84,7 +84,10 @@ def _sweep_run(run_id: int, now: dt.datetime) -> None:
 
 
 def _give_up_after_grace(run: Run, now: dt.datetime) -> None:
-    """Fail a run that nobody has resumed within the grace and of which nothing was accepted; the campaign says why."""
+    """Fail a run that nobody has resumed within the grace and of which nothing was accepted; the campaign says why.
+
+    Single messages that have joined it since wait for a run of their own, and for a grace of their own.
+    """
     with writing() as session:
         campaign = session.get(Campaign, run.campaign_id)
         funnel = funnels.run_funnels(session, [run.id])[run.id]
@@ -96,4 +99,5 @@ def _give_up_after_grace(run: Run, now: dt.datetime) -> None:
         if runs.move(session, run.id, RunAction.GIVE_UP, unchanged, **ending):
             log.warning("run.given_up run=%s reason=%s", run.id, reason)
             runs.start_unfrozen(session, run.id, now)
+            api_messages.release(session, run.id, now - grace)
     closing.close_if_over(run.id, now)

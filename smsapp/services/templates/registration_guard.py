@@ -108,9 +108,11 @@ def _counts(
         return count_queued(session, run.id)
     if campaign is None or template is None or run.repeats is not None:
         return {}
-    choices = (run.channel_id, template.id, campaign.mapping, now, campaign.consented_only)
+    choices = (run.channel_id, template.id, campaign.mapping, now, campaign.consented_only, campaign.left_out_carriers)
+    if campaign.api_key_id is not None:
+        return count_planned(session, audience.asked_for(run.id, *choices))
     try:
-        plan = audience.describe(audience_of(run), *choices, campaign.left_out_carriers)
+        plan = audience.describe(audience_of(run), *choices)
     except Refusal:  # its segment cannot be read any more, for which the freeze will hold it
         return {}
     left_out = leave_outs.applied(plan, campaign.leave_out, campaign.id, template.id, now, now)

@@ -32,7 +32,8 @@ REQUEST = sa.Table(
     sa.Column("template_id", sa.Integer, nullable=False),
     sa.Column("contact_id", sa.BigInteger, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
-    # SHA-256 of the Idempotency-Key, and of what makes the request the same one
+    # SHA-256 of the Idempotency-Key (of a random text without one: whoever stores it again after a COMMIT whose answer
+    # was lost finds it), and of what makes the request the same one. NULL once it is free again.
     sa.Column("token", sa.String(64)),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     # JSON object, variable -> text; NULL once it is handed on
@@ -75,7 +76,7 @@ def add(requests: Sequence[NewRequest], kept_since: dt.datetime) -> None:
         if again:
             _forget_tokens(connection, again, kept_since)
             for request in _insert(connection, again):
-                request.id, request.earlier = connection.execute(_of_token(request)).one()
+                request.id, request.earlier = connection.execute(_of_token(request.key_id, request.token)).one()
 
 
 def _insert(connection: Connection, requests: Sequence[NewRequest]) -> list[NewRequest]:
@@ -121,9 +122,8 @@ def _forget_tokens(connection: Connection, requests: Sequence[NewRequest], kept_
         connection.execute(sa.update(REQUEST).where(*old).values(token=None))
 
 
-def _of_token(request: NewRequest) -> sa.Select[Any]:
-    of_token = (REQUEST.c.key_id == request.key_id, REQUEST.c.token == request.token)
-    return sa.select(REQUEST.c.id, REQUEST.c.fingerprint).where(*of_token)
+def _of_token(key_id: int, token: str | None) -> sa.Select[Any]:
+    return sa.select(REQUEST.c.id, REQUEST.c.fingerprint).where(REQUEST.c.key_id == key_id, REQUEST.c.token == token)
 
 
 def waiting(limit: int = MOST_ROWS) -> Sequence[Row[Any]]:
@@ -146,9 +146,16 @@ def empty(ids: Sequence[int]) -> None:
 
 
 def find(request_id: int) -> Row[Any] | None:
-    """Return (at,) of a request; None if there is none, or none any more."""
+    """Return (is_emptied,) of a request; None if there is none, or none any more."""
+    query = sa.select(REQUEST.c.given.is_(None).label("is_emptied")).where(REQUEST.c.id == request_id)
     with inbox.engine().connect() as connection:
-        return connection.execute(sa.select(REQUEST.c.at).where(REQUEST.c.id == request_id)).one_or_none()
+        return connection.execute(query).one_or_none()
+
+
+def of_token(key_id: int, token: str, since: dt.datetime) -> Row[Any] | None:
+    """Return (id, fingerprint) of the request with this Idempotency-Key that was made since then, if any."""
+    with inbox.engine().connect() as connection:
+        return connection.execute(_of_token(key_id, token).where(REQUEST.c.at >= since)).one_or_none()
 
 
 _INSERT_SQLITE = """

@@ -46,13 +46,13 @@ def counts() -> dict[str, int]:
 
 
 def restore(file: Path, since: str, folder: Path, progress: Callable[[int, int], None]) -> int:
-    """Replace the database by a dump; return how many callbacks that came since were kept. Raises Refusal.
+    """Replace the database by a dump; return how many rows that came since were kept. Raises Refusal.
 
     `since`: when the dump was made, in ISO. `folder` takes what is kept meanwhile.
     """
     _run("pg_restore", "--list", str(file))  # so that it is known to be readable before anything is removed
     with _connection() as connection:
-        saved = _save_newer_callbacks(connection, since, folder)
+        saved = _save_newer_rows(connection, since, folder)
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
         with connection.transaction():
             for (table,) in tables:
@@ -68,26 +68,25 @@ def restore(file: Path, since: str, folder: Path, progress: Callable[[int, int],
     )
     _run("pg_restore", *options, str(file), look=lambda: progress(0, 0))
     with _connection() as connection:
-        _bring_back(connection, saved)
-    return sum(rows for _path, rows in saved.values())
+        return _bring_back(connection, saved)
 
 
 _KEPT = {
-    "inbox": "id, channel_id, received_at, 0 AS state, method, url, query, headers, body",
-    "upload": "id, received_at, counted, records",
+    "inbox": ("received_at", "id, channel_id, received_at, 0 AS state, method, url, query, headers, body"),
+    "upload": ("received_at", "id, received_at, counted, records"),
+    "message_request": ("at", "id, key_id, template_id, contact_id, at, token, fingerprint, given"),
 }
-"""Table -> what is kept of rows that came since the dump was made; callbacks are read once more."""
+"""Table -> when a row came, and what is kept of those that came since the dump was made; callbacks are read again."""
 
 
-def _save_newer_callbacks(connection: psycopg.Connection, since: str, folder: Path) -> dict[str, tuple[Path, int]]:
+def _save_newer_rows(connection: psycopg.Connection, since: str, folder: Path) -> dict[str, tuple[Path, int]]:
     saved: dict[str, tuple[Path, int]] = {}
-    for table, columns in _KEPT.items():
-        present = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
-        if not present or not present[0]:
+    for table, (came, columns) in _KEPT.items():
+        if not _is_there(connection, table):
             continue
         path = folder / f"kept-{table}"
-        rows = sql.SQL("COPY (SELECT {} FROM {} WHERE received_at >= {}) TO STDOUT").format(
-            sql.SQL(columns), sql.Identifier(table), sql.Literal(since)
+        rows = sql.SQL("COPY (SELECT {} FROM {} WHERE {} >= {}) TO STDOUT").format(
+            sql.SQL(columns), sql.Identifier(table), sql.Identifier(came), sql.Literal(since)
         )
         with connection.cursor() as cursor:
             with path.open("wb") as file, cursor.copy(rows) as source:
@@ -97,9 +96,16 @@ def _save_newer_callbacks(connection: psycopg.Connection, since: str, folder: Pa
     return saved
 
 
-def _bring_back(connection: psycopg.Connection, saved: dict[str, tuple[Path, int]]) -> None:
-    for table, (path, _rows) in saved.items():
-        name, columns = sql.Identifier(table), sql.SQL(_KEPT[table].replace("0 AS state", "state"))
+def _is_there(connection: psycopg.Connection, table: str) -> bool:
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
+    return bool(row and row[0])
+
+
+def _bring_back(connection: psycopg.Connection, saved: dict[str, tuple[Path, int]]) -> int:
+    """Add the rows to those that were restored; return how many. A dump of an older release may lack their table."""
+    there = {table: kept for table, kept in saved.items() if _is_there(connection, table)}
+    for table, (path, _rows) in there.items():
+        name, columns = sql.Identifier(table), sql.SQL(_KEPT[table][1].replace("0 AS state", "state"))
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute(sql.SQL("CREATE TEMPORARY TABLE kept (LIKE {}) ON COMMIT DROP").format(name))
             with path.open("rb") as file, cursor.copy(sql.SQL("COPY kept ({}) FROM STDIN").format(columns)) as target:
@@ -110,6 +116,7 @@ def _bring_back(connection: psycopg.Connection, saved: dict[str, tuple[Path, int
             )
             newest = sql.SQL("SELECT setval(pg_get_serial_sequence({}, 'id'), greatest(max(id), 1)) FROM {}")
             cursor.execute(newest.format(sql.Literal(table), name))
+    return sum(rows for _path, rows in there.values())
 
 
 def _place() -> dict[str, str]:

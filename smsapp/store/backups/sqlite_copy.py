@@ -15,7 +15,7 @@ from smsapp.store.receipts import inbox
 PAGES = 4096
 """Copied at once, between two reports of progress."""
 ENDINGS = ("", "-wal", "-shm")
-INBOX_TABLES = ("inbox", "upload")
+INBOX_TABLES = ("inbox", "upload", "message_request")
 
 
 def files() -> dict[str, Path]:
@@ -58,7 +58,7 @@ def counts() -> dict[str, int]:
         return {}
 
 
-def keep_newer_callbacks(present: Path, restored: Path) -> int:
+def keep_newer_rows(present: Path, restored: Path) -> int:
     """Add what only the present inbox holds to the restored one; return how many rows. A broken one is left alone."""
     if not present.exists():
         return 0
@@ -69,6 +69,8 @@ def keep_newer_callbacks(present: Path, restored: Path) -> int:
             for table in INBOX_TABLES:
                 # nosemgrep: sql-from-an-f-string -- tables of ours
                 columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})")]
+                if not columns:  # a copy of an older release
+                    continue
                 names = ", ".join(columns)
                 statement = f"INSERT OR IGNORE INTO main.{table} ({names}) SELECT {names} FROM present.{table}"  # noqa: S608 # nosec B608
                 # nosemgrep: sql-from-an-f-string -- tables and columns of ours

@@ -246,6 +246,13 @@ def of_api(session: Session, key_id: int, template_id: int, since: dt.datetime) 
     return session.scalar(statement.execution_options(populate_existing=True))
 
 
+def latest_of_api(session: Session, key_id: int, template_id: int) -> Campaign | None:
+    """Return the newest campaign of a key's single messages from a template, whatever has become of it."""
+    mine = (Campaign.api_key_id == key_id, Campaign.template_id == template_id)
+    statement = sa.select(Campaign).where(*mine).order_by(Campaign.id.desc()).limit(1)
+    return session.scalar(statement.execution_options(populate_existing=True))
+
+
 def archive_of_api(session: Session, key_id: int, template_id: int, now: dt.datetime) -> None:
     """Archive the campaigns of a key's single messages from a template that have ended."""
     begins, _ends = MOVES[Action.ARCHIVE]

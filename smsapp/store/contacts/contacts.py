@@ -161,18 +161,6 @@ def _sources(properties: Sequence[str], source: str) -> list[str]:
     return texts
 
 
-def absorb(session: Session, successors: Mapping[str, str]) -> None:
-    """Delete contacts that are other ones {user id: user id that stays}; those take over segments and consents."""
-    if not successors:
-        return
-    ids = ids_of(session, {*successors, *successors.values()})
-    pairs = [{"old": ids[old], "new": ids[new]} for old, new in successors.items() if old in ids]
-    if pairs:
-        session.execute(_ADOPT, pairs)
-        session.execute(_ADOPT_CONSENTS, pairs)
-    changed(session, sa.delete(Contact).where(one_of(Contact.xwho, successors.keys())))
-
-
 def ids_of(session: Session, xwhos: Collection[str]) -> dict[str, int]:
     """Return {user id: contact id} of the contacts that exist."""
     return _pairs(session, sa.select(Contact.xwho, Contact.id).where(one_of(Contact.xwho, xwhos)))
@@ -278,11 +266,6 @@ _MERGE_POSTGRESQL = (
     "phones = contact.phones || excluded.phones, sources = contact.sources || excluded.sources, "
     "anonymous = false, updated_at = excluded.updated_at RETURNING (xmax = 0)"
 )
-_ADOPT = sa.text(
-    "INSERT INTO segment_member (segment_id, contact_id) SELECT segment_id, :new FROM segment_member "
-    "WHERE contact_id = :old ON CONFLICT DO NOTHING"
-)
-_ADOPT_CONSENTS = sa.text("UPDATE consent SET contact_id = :new WHERE contact_id = :old")
 _PHONES_POSTGRESQL = sa.text(
     "UPDATE contact SET phones = CASE WHEN arriving.number IS NULL THEN contact.phones - CAST(:name AS text) "
     "ELSE contact.phones || jsonb_build_object(CAST(:name AS text), arriving.number) END "

@@ -14,7 +14,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
+from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.single_message import NeverPlanned
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import Base, BigId, changed, dialect, upsert
 from smsapp.store.runs.runs import Exclusion, Message, Run
@@ -72,6 +74,8 @@ class Group(NamedTuple):
 
 _WAITING = (ApiMessage.run_id.is_(None), ApiMessage.given.is_not(None))
 _UNPLANNED = (ApiMessage.given.is_not(None),)
+_WHO = sa.and_(Contact.id == ApiMessage.contact_id, Contact.created_at <= ApiMessage.at)
+"""The contact that was asked for: ids may be given again, to somebody newer."""
 
 
 def only_planner(session: Session) -> bool:
@@ -121,34 +125,29 @@ def assign(
     """
     made = [] if until is None else [ApiMessage.at <= until]
     phone = sa.func.nullif(Contact.phones[phone_property].as_string(), "")
-    oldest_rows = (
-        sa.select(ApiMessage.id, ApiMessage.contact_id, phone.label("phone"))
-        .outerjoin(Contact, Contact.id == ApiMessage.contact_id)
-        .where(*_of(group), *made)
-        .order_by(ApiMessage.id)
-        .limit(limit)
-        .subquery("oldest")
-    )
-    row = oldest_rows.c
     there = aliased(ApiMessage)
     is_new = [
-        ~sa.exists().where(there.run_id == run.id, there.contact_id == row.contact_id),
-        ~sa.exists().where(Message.run_id == run.id, Message.phone == row.phone),
+        ~sa.exists().where(there.run_id == run.id, there.contact_id == ApiMessage.contact_id),
+        ~sa.exists().where(Message.run_id == run.id, Message.phone == phone),
     ]
     if run.started_at is None:  # its people are not in the ledger yet
-        numbers = sa.select(Contact.phones[phone_property].as_string()).join(there, there.contact_id == Contact.id)
-        taken = numbers.where(there.run_id == run.id, Contact.phones[phone_property].as_string() != "")
-        is_new.append(sa.or_(row.phone.is_(None), row.phone.not_in(taken)))
-    each = sa.func.coalesce(row.phone, sa.cast(row.contact_id, sa.Text))
-    place = sa.func.row_number().over(partition_by=each, order_by=row.id).label("place")
-    ranked = sa.select(row.id, place).where(*is_new).subquery("ranked")
-    chosen = sa.select(ranked.c.id).where(ranked.c.place == 1)
+        own = aliased(Contact)
+        number = own.phones[phone_property].as_string()
+        taken = sa.select(number).join(there, there.contact_id == own.id).where(there.run_id == run.id, number != "")
+        is_new.append(sa.or_(phone.is_(None), phone.not_in(taken)))
+    each = sa.func.coalesce(phone, sa.cast(ApiMessage.contact_id, sa.Text))
+    place = sa.func.row_number().over(partition_by=each, order_by=ApiMessage.id).label("place")
+    # Ranked before the limit: many requests for one number must not keep the others waiting.
+    ranked = (
+        sa.select(ApiMessage.id, place).outerjoin(Contact, _WHO).where(*_of(group), *made, *is_new).subquery("ranked")
+    )
+    chosen = sa.select(ranked.c.id).where(ranked.c.place == 1).order_by(ranked.c.id).limit(limit)
     return changed(session, sa.update(ApiMessage).where(ApiMessage.id.in_(chosen)).values(run_id=run.id))
 
 
 def members(run_id: int) -> sa.Select[Any]:
     """Return the SELECT of the contacts that were assigned to a run, are there, and are not planned yet."""
-    there = sa.select(ApiMessage.contact_id).join(Contact, Contact.id == ApiMessage.contact_id)
+    there = sa.select(ApiMessage.contact_id).join(Contact, _WHO)
     return there.where(ApiMessage.run_id == run_id, *_UNPLANNED)
 
 
@@ -180,6 +179,12 @@ def give_up(session: Session, run_id: int) -> None:
     changed(session, statement.values(reason=NeverPlanned.RUN_ENDED, given=None))
 
 
+def release(session: Session, run_id: int, since: dt.datetime) -> None:
+    """Let requests of a run that were made after that and are not planned wait for another run."""
+    mine = (ApiMessage.run_id == run_id, ApiMessage.at > since, *_UNPLANNED)
+    changed(session, sa.update(ApiMessage).where(*mine).values(run_id=None))
+
+
 def refuse(session: Session, group: Group) -> None:
     """Write down that the template of a group is gone."""
     statement = sa.update(ApiMessage).where(*_of(group))
@@ -207,6 +212,16 @@ def taking(session: Session, campaign_id: int, now: dt.datetime) -> Sequence[Run
     """Return the runs of a campaign that take people now, oldest first."""
     query = sa.select(Run).where(Run.campaign_id == campaign_id, Run.finished_at.is_(None), Run.takes_until > now)
     return session.scalars(query.order_by(Run.id).execution_options(populate_existing=True)).all()
+
+
+def has_held(session: Session, group: Group, reason: HoldReason, campaign_id: int | None = None) -> bool:
+    """Return whether a run of a group's campaigns, or of this one only, is held for this reason."""
+    of_group = (Campaign.api_key_id == group.key_id, Campaign.template_id == group.template_id)
+    held = (Run.state == RunState.HELD, Run.hold_reason == reason)
+    query = sa.select(Run.id).join(Campaign, Campaign.id == Run.campaign_id).where(*of_group, *held)
+    if campaign_id is not None:
+        query = query.where(Campaign.id == campaign_id)
+    return session.scalar(query.limit(1)) is not None
 
 
 def take_people(session: Session, run_id: int, until: dt.datetime | None) -> None:

@@ -79,9 +79,9 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
 def add(session: Session, run_id: int, audience: audiences.Audience, batch_size: int, after: int) -> tuple[int, int]:
     """Add people to a run that is frozen, with seqs behind `after`; return (target, planned) of them.
 
-    The run is locked. It has no message to one of their numbers, and none of them is in it.
+    The run is locked. It has no message to one of their numbers, and none of them is in it. Contacts may change between
+    the statements, so that what was inserted is counted.
     """
-    target = audiences.count_members(session, audience)
     people = audience.people
     seq = after + sa.func.row_number().over(order_by=(people.c.phone, people.c.contact_id))
     query = sa.select(
@@ -89,13 +89,13 @@ def add(session: Session, run_id: int, audience: audiences.Audience, batch_size:
     ).where(people.c.reason.is_(None))
     new = upsert(Message).from_select(["run_id", "seq", "contact_id", "phone", "params", "status"], query)
     planned = changed(session, new.on_conflict_do_nothing())
-    exclusions = _exclude(session, run_id, audience, is_frozen=True) if planned < target else {}
+    exclusions = _exclude_others(session, run_id, audience, after)
     changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in exclusions.items()})
     changes[tally_key(Status.QUEUED), ""] = planned
     add_to_tallies(session, run_id, changes)
     highest = session.scalar(sa.select(sa.func.max(Message.seq)).where(Message.run_id == run_id)) or 0
     cut_into_batches(session, run_id, highest, batch_size, after)
-    return target, planned
+    return planned + sum(exclusions.values()), planned
 
 
 def cut_into_batches(session: Session, run_id: int, last: int, batch_size: int, after: int = 0) -> None:
@@ -109,21 +109,33 @@ def cut_into_batches(session: Session, run_id: int, last: int, batch_size: int, 
         session.execute(sa.insert(Batch), batches)
 
 
-def _exclude(session: Session, run_id: int, audience: audiences.Audience, *, is_frozen: bool = False) -> dict[str, int]:
-    """Insert the exclusions of an audience after its messages; return {reason: people}.
-
-    `is_frozen`: of people who are added to a run that was frozen before. That transaction is no frozen one: somebody
-    for whom a reason has come up since the message was inserted has the message, and the claim looks once more.
-    """
+def _exclude(session: Session, run_id: int, audience: audiences.Audience) -> dict[str, int]:
+    """Insert the exclusions of an audience after its messages; return {reason: people}."""
     people = audience.people
     written_to = sa.exists().where(
         Message.run_id == run_id, Message.phone == people.c.phone, Message.contact_id == people.c.contact_id
     )
-    reason = sa.func.coalesce(people.c.reason, sa.literal(str(ExclusionReason.DUPLICATE_NUMBER)))
-    is_left_out = sa.not_(written_to) if is_frozen else sa.or_(people.c.reason.is_not(None), sa.not_(written_to))
-    query = sa.select(sa.literal(run_id), people.c.contact_id, reason).where(is_left_out)
+    query = sa.select(sa.literal(run_id), people.c.contact_id, _reason(people))
+    query = query.where(sa.or_(people.c.reason.is_not(None), sa.not_(written_to)))
     changed(session, sa.insert(Exclusion).from_select(["run_id", "contact_id", "reason"], query))
     counts = sa.select(Exclusion.reason, sa.func.count()).where(Exclusion.run_id == run_id).group_by(Exclusion.reason)
-    if is_frozen:
-        counts = counts.where(Exclusion.contact_id.in_(audience.members))
     return {reason: n for reason, n in session.execute(counts)}  # noqa: C416 a Row is no pair to mypy
+
+
+def _exclude_others(session: Session, run_id: int, audience: audiences.Audience, after: int) -> Counter[str]:
+    """Insert the exclusions of people who are added and have no message behind `after`; return {reason: people}.
+
+    That transaction is no frozen one: somebody for whom a reason has come up since the message was inserted has the
+    message, and the claim looks once more.
+    """
+    people = audience.people
+    written_to = sa.exists().where(
+        Message.run_id == run_id, Message.seq > after, Message.contact_id == people.c.contact_id
+    )
+    query = sa.select(sa.literal(run_id), people.c.contact_id, _reason(people)).where(sa.not_(written_to))
+    new = sa.insert(Exclusion).from_select(["run_id", "contact_id", "reason"], query)
+    return Counter(session.scalars(new.returning(Exclusion.reason)))
+
+
+def _reason(people: sa.Subquery) -> sa.ColumnElement[str]:
+    return sa.func.coalesce(people.c.reason, sa.literal(str(ExclusionReason.DUPLICATE_NUMBER)))
