@@ -17,6 +17,7 @@ from config import HERE
 from smsapp.domain.errors import Refusal
 from smsapp.domain.import_state import ImportState
 from smsapp.domain.other_systems import System
+from smsapp.services.backups import archive
 from smsapp.services.contacts import import_rows, imports, opt_outs, uploaded_lists
 from smsapp.services.contacts.imports import ImportRow
 from smsapp.services.platform.audit_log import Actor
@@ -25,6 +26,7 @@ from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.contacts.segments import Segment, SegmentMember
 from smsapp.store.db import current_session
+from tests.backups import backed_up, silent
 
 BY = Actor("test")
 ON_SQLITE = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
@@ -289,3 +291,13 @@ def test_a_value_of_another_type_than_the_catalogue_says_is_left_out(bring: Brin
     row = bring(endpoints(user("b") | {"Metrics": {"points": 4.5}}, user("c") | {"Metrics": {"points": "many"}}))
     assert people()["b"]["points"] == 4.5
     assert left_out(row) == [(2, "type_conflict")]
+
+
+@ON_SQLITE
+def test_a_backup_that_is_made_while_a_translated_file_waits_is_opened_again(
+    app: Flask, now: dt.datetime, tmp_path: Path
+) -> None:
+    table = imports.path_of(recognised(endpoints(user("a")), None, now))
+    backed_up(tmp_path / "a.backup", now)
+    archive.unpack(tmp_path / "a.backup", "", tmp_path / "out", silent)
+    assert (tmp_path / "out" / "uploads" / table.name).read_bytes() == table.read_bytes()
