@@ -66,9 +66,14 @@ REASONS: tuple[Reason | None, ...] = (
     Reason.UNKNOWN_STATUS,
     Reason.BROKEN_ATTRIBUTES,
     Reason.BAD_ID,
+    Reason.OPTED_OUT_UNREADABLE,
+    Reason.OPTED_OUT_UNCLEAR,
 )
-"""What becomes of a row, by the lower bits of its mark: None, it is taken."""
+"""What becomes of a row, by the lower bits of its mark, which are stored: None, it is taken."""
 MARKS: Mapping[Reason, int] = {reason: mark for mark, reason in enumerate(REASONS) if reason is not None}
+CORRECTABLE = frozenset({Reason.UNCLEAR_NUMBER, Reason.BAD_ADDRESS, Reason.BAD_ID})
+"""Of those, what may come in as an ordinary row once it is corrected: a translated row says nothing of its channel,
+its status or an opt-out any more."""
 OPTED_OUT = 0x80
 """The bit of a row's mark that puts its number on the opt-out list, whether the row is taken or not."""
 
@@ -76,6 +81,16 @@ OPTED_OUT = 0x80
 def reason_of(mark: int) -> Reason | None:
     """Return why a row with this mark is not taken; None if it is."""
     return REASONS[mark & ~OPTED_OUT]
+
+
+def reason_of_opted_out(numbers: Sequence[str]) -> Reason | None:
+    """Return why an opted-out row whose number may be one of these is not taken; None if it is."""
+    return None if len(numbers) == 1 else Reason.OPTED_OUT_UNCLEAR if numbers else Reason.OPTED_OUT_UNREADABLE
+
+
+def is_correctable(reason: str) -> bool:
+    """Return whether a row left out for this reason, or for one of its cells, may be corrected and imported again."""
+    return reason not in MARKS or reason in CORRECTABLE
 
 
 def plain_heading(heading: str) -> str:

@@ -106,7 +106,9 @@ def test_a_backup_that_was_changed_is_refused(tmp_path: Path, backup: Path) -> N
         archive.unpack(backup, "", tmp_path / "out", silent)
 
 
-@pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "uploads/../x", "keys/other", "uploads/", "uploads/x.sh"])
+@pytest.mark.parametrize(
+    "name", ["../../evil", "/etc/passwd", "uploads/../x", "keys/other", "uploads/", "uploads/x.sh"]
+)
 def test_a_forged_backup_writes_nowhere_else(tmp_path: Path, name: str) -> None:
     target = tmp_path / "forged.backup"
     content = json.dumps({"format": 1}).encode()

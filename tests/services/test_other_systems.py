@@ -14,6 +14,7 @@ import pytest
 from flask import Flask
 
 from config import HERE
+from smsapp.domain import csv_text
 from smsapp.domain.errors import Refusal
 from smsapp.domain.import_state import ImportState
 from smsapp.domain.other_systems import System
@@ -89,6 +90,12 @@ def endpoints(*changes: dict[str, Any]) -> bytes:
 
 def user(user_id: str, **attributes: Any) -> dict[str, Any]:
     return {"User": {"UserId": user_id, "UserAttributes": attributes}}
+
+
+def corrected(row: ImportRow) -> bytes:
+    """The file of rows to correct, as the page gives it."""
+    rows = ((kept, kept.reason) for kept in import_rows.rows_to_correct(row))
+    return "".join(csv_text.stream(import_rows.table_of(row, ("Row", "Reason"), rows))).encode()
 
 
 def counts(row: ImportRow) -> tuple[int, int, int, int]:
@@ -301,3 +308,70 @@ def test_a_backup_that_is_made_while_a_translated_file_waits_is_opened_again(
     backed_up(tmp_path / "a.backup", now)
     archive.unpack(tmp_path / "a.backup", "", tmp_path / "out", silent)
     assert (tmp_path / "out" / "uploads" / table.name).read_bytes() == table.read_bytes()
+
+
+@ON_SQLITE
+def test_the_file_of_rows_to_correct_has_only_rows_that_undo_nothing_when_they_are_uploaded_again(bring: Bring) -> None:
+    row = bring(
+        endpoints(
+            user("a") | {"EffectiveDate": "2024-02-01T00:00:00Z"},
+            user("a") | {"EffectiveDate": "2020-01-01T00:00:00Z"},
+            user("a") | {"ChannelType": "EMAIL", "Address": "a@b.c"},
+            user("i") | {"EndpointStatus": "INACTIVE"},
+            user("u") | {"OptOut": "UNKNOWN"},
+            user("w") | {"OptOut": "UNKNOWN", "Address": "nobody"},
+            user("n") | {"Address": "13512345678"},
+        )
+    )
+    again = bring(corrected(row).replace(b"13512345678", b"+8613512345678"))
+    assert (again.added, again.changed, again.refused) == (1, 0, 0)
+    assert numbers() == {"a": "+12065550100", "n": "+8613512345678"}
+    assert [kept.reason for kept in import_rows.rows_that_stay_out(row)] == [
+        *("merged", "other_channel", "inactive", "unclear_opt_out", "unclear_opt_out")
+    ]
+
+
+@ON_SQLITE
+def test_the_list_of_rows_that_stay_out_is_refused_by_an_import(bring: Bring, now: dt.datetime) -> None:
+    row = bring(endpoints(user("a"), user("b") | {"EndpointStatus": "INACTIVE"}))
+    rows = ((kept, kept.reason) for kept in import_rows.rows_that_stay_out(row))
+    table = import_rows.table_of(row, ("Row", "Reason"), rows, is_list=True)
+    again = recognised("".join(csv_text.stream(table)).encode(), None, now)
+    seen = imports.preview(again)
+    with pytest.raises(Refusal, match="import_without_id"):
+        imports.start(again.id, imports.layout_of(seen.guesses, seen.header), imports.UNCHANGED, BY, now)
+
+
+@ON_SQLITE
+def test_an_opted_out_endpoint_comes_in_only_if_its_number_can_be_read_in_one_way(bring: Bring) -> None:
+    row = bring(
+        endpoints(
+            user("a") | {"OptOut": "ALL"},
+            user("b") | {"OptOut": "ALL", "Address": "+123456789"},
+            user("c") | {"OptOut": "ALL", "Address": "nobody"},
+            user("d") | {"OptOut": "ALL", "Address": "13512345678"},
+            user("e") | {"OptOut": "ALL", "Address": "13512345679", "EndpointStatus": "INACTIVE"},
+        )
+    )
+    unreadable, unclear = "opted_out_unreadable", "opted_out_unclear"
+    assert left_out(row) == [(2, unreadable), (3, unreadable), (4, unclear), (5, "inactive")]
+    assert numbers() == {"a": "+12065550100"}
+    assert {*refusing()} == {
+        *("+12065550100", "+8613512345678", "+13512345678", "+8613512345679", "+13512345679"),
+    }
+    assert (row.opted_out, [*import_rows.rows_to_correct(row)]) == (5, [])
+
+
+@ON_SQLITE
+def test_a_blocklisted_subscriber_comes_in_only_if_the_number_can_be_read_in_one_way(bring: Bring) -> None:
+    lines = [
+        "uuid,email,name,attributes,status",
+        *(f'{i},{i}@x.com,A,"{{""phone"":""{number}""}}",blocklisted' for i, number in enumerate(BLOCKED)),
+    ]
+    row = bring("\n".join(lines).encode())
+    assert numbers() == {"0@x.com": "+447900900123", "1@x.com": "+447900900124"}
+    assert left_out(row) == [(4, "opted_out_unreadable"), (5, "opted_out_unclear"), (6, "blocked_without_number")]
+    assert {*refusing()} == {"+447900900123", "+447900900124", "+8613512345678", "+13512345678"}
+
+
+BLOCKED = ("+447900900123", "447900900124", "07900 90012", "13512345678", "")

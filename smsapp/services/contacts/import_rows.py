@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from smsapp.domain import other_systems
 from smsapp.domain.cells import FORMULA, Row
 from smsapp.domain.columns import BadRow
 from smsapp.domain.errors import Problem, Refusal
@@ -242,6 +243,23 @@ def refused_rows(import_id: int) -> Iterator[KeptRow]:
     return _kept_rows(refused_source(import_id))
 
 
+def is_translated(row: Import) -> bool:
+    """Return whether the rows are those of another system's file, and say less than the file did."""
+    return row.format.get("system", "") in other_systems.TRANSLATED
+
+
+def rows_to_correct(row: Import) -> Iterator[KeptRow]:
+    """Yield the refused rows that may be corrected and imported again."""
+    rows = refused_rows(row.id)
+    return (kept for kept in rows if other_systems.is_correctable(kept.reason)) if is_translated(row) else rows
+
+
+def rows_that_stay_out(row: Import) -> Iterator[KeptRow]:
+    """Yield the other refused rows, and the merged ones: imported again they would undo what the file said."""
+    rows = refused_rows(row.id) if is_translated(row) else iter(())
+    return (kept for kept in rows if not other_systems.is_correctable(kept.reason))
+
+
 def rows_without_number(import_id: int) -> Iterator[KeptRow]:
     """Yield the stored rows without a usable number, at most MOST_NOTED."""
     return _kept_rows(numbers_source(import_id))
@@ -271,12 +289,18 @@ def headings_of(row: Import) -> list[str]:
     return names
 
 
-def table_of(row: Import, notes: tuple[str, str], rows: Iterator[tuple[KeptRow, str]]) -> Iterator[Sequence[object]]:
+def table_of(
+    row: Import, notes: tuple[str, str], rows: Iterator[tuple[KeptRow, str]], *, is_list: bool = False
+) -> Iterator[Sequence[object]]:
     """Yield the rows of a file that can be imported again: two columns that an import ignores, then the file's own.
 
-    `notes` are the headings of those two, the row's number and the reason; `rows` come with the reason as text.
+    `notes` are the headings of those two, the row's number and the reason; `rows` come with the reason as text. Of a
+    list an import ignores all columns.
     """
-    yield [*[f"{NOTE_MARK} {note}" for note in notes], *headings_of(row)]
+    noted, headings = list(notes), headings_of(row)
+    if is_list:
+        noted, headings = [*noted, *headings], []
+    yield [*[f"{NOTE_MARK} {note}" for note in noted], *headings]
     for kept_row, reason in rows:
         yield [kept_row.number, reason, *kept_row.cells]
 

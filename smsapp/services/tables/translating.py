@@ -152,7 +152,7 @@ def _write(target: Path, system: System, parts: Iterator[Part], region: str, *, 
     if system is System.PINPOINT:
         reader, short_name = pinpoint_endpoints.Endpoints(region), pinpoint_endpoints.short_name
     else:
-        reader, short_name = listmonk_subscribers.Subscribers(), listmonk_subscribers.short_name
+        reader, short_name = listmonk_subscribers.Subscribers(region), listmonk_subscribers.short_name
     with target.open("w", encoding="utf-8", newline="") as file:
         table = _Table(file, short_name)
         for columns, count, bad in parts:

@@ -49,7 +49,7 @@ class Import(Base):
     merged: Mapped[int] = mapped_column(default=0, server_default="0")
     """Rows of people of whom another row came in."""
     opted_out: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Rows whose numbers were put on the opt-out list, or were there."""
+    """Numbers of rows that were put on the opt-out list, or were there; a row that may be two numbers has both."""
     segment_name: Mapped[str] = mapped_column(sa.String(120), default="", server_default="")
     """The segment that the people of the file become; "" for none"""
     lease_until: Mapped[dt.datetime | None]
