@@ -60,7 +60,8 @@ UNUSABLE, SOME_REFUSED = 2, 3
     "--from",
     "system",
     type=click.Choice([str(system) for system in System]),
-    help="Which system exported the file; files of pinpoint and listmonk are recognised if it is not given.",
+    help="Which system exported the file; files of pinpoint and listmonk are recognised if it is not given. "
+    "table: none, whatever the headings are.",
 )
 @click.option("--segment", default="", help="The contacts of the file also become a new segment of this name.")
 @click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")

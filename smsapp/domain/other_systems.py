@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 
+from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.guesses import Guess
 from smsapp.domain.rejection import Reason
 
@@ -19,6 +20,8 @@ class System(enum.StrEnum):
     PINPOINT = "pinpoint"
     LISTMONK = "listmonk"
     NOTIFY = "notify"
+    TABLE = "table"
+    """None: the file is an ordinary table, whatever its headings are."""
 
 
 NAMES: Mapping[System, str] = {
@@ -33,10 +36,18 @@ NEEDED: Mapping[System, tuple[str, ...]] = {
     System.LISTMONK: ("email", "attributes"),
     System.NOTIFY: ("phone number",),
 }
-"""Headings without which a file is none of that system."""
-RECOGNISED = (System.PINPOINT, System.LISTMONK)
-"""Systems whose headings no other table has; files of the others have to be named."""
-TRANSLATED = RECOGNISED
+"""Headings without which a file is none of that system, however they are written."""
+MEANT: Mapping[System, tuple[str, ...]] = {
+    System.PINPOINT: ("ChannelType", "Address", "OptOut", "EndpointStatus", "EffectiveDate", "User.UserId"),
+    System.LISTMONK: ("email", "name", "attributes", "status"),
+}
+"""Headings with a meaning of their own."""
+RECOGNISED: Mapping[System, frozenset[str]] = {
+    System.PINPOINT: frozenset({"ChannelType", "Address"}),
+    System.LISTMONK: frozenset({"uuid", "email", "attributes", "status"}),
+}
+"""Headings that no other table has, exactly as they are written; files of other systems have to be named."""
+TRANSLATED = (System.PINPOINT, System.LISTMONK)
 """Systems whose rows become other rows before they are imported; the others are ordinary tables."""
 OPT_OUT_NOTES: Mapping[System, str] = {
     System.PINPOINT: "Amazon Pinpoint: OptOut=ALL",
@@ -104,14 +115,33 @@ def missing(system: System, headings: Sequence[str]) -> list[str]:
     return [heading for heading in NEEDED[system] if plain_heading(heading) not in held]
 
 
+def recognised(headings: Sequence[str]) -> System | None:
+    """Return the system whose headings these are, None for those of an ordinary table."""
+    held = {heading.strip() for heading in headings}
+    return next((system for system, exact in RECOGNISED.items() if exact <= held), None)
+
+
+def as_meant(system: System, headings: Sequence[str]) -> list[str]:
+    """Return the headings of a file of that system, those with a meaning of their own as the system writes them."""
+    result = [heading.strip() for heading in headings]
+    plain = [plain_heading(heading) for heading in result]
+    for name in MEANT.get(system, ()):
+        if name not in result and plain_heading(name) in plain:
+            result[plain.index(plain_heading(name))] = name
+    return result
+
+
 def as_phone(headings: Sequence[str], guessed: Sequence[Guess]) -> list[Guess]:
     """Return the guesses for a file of GOV.UK Notify: its recipient is the user id, the placeholders are properties."""
     recipient = plain_heading(NEEDED[System.NOTIFY][0])
     places = [i for i, heading in enumerate(headings) if plain_heading(heading) == recipient]
-    phone = next(guess for guess in guessed if guess.role in {"phone", "id_phone"})
     return [
-        Guess("id_phone", phone.name, phone.type)
+        Guess("id_phone", PHONE, Type.STRING)
         if i in places[:1]
-        else Guess("property" if guess.name != phone.name else "ignore", guess.name or f"column_{i + 1}", guess.type)
+        else Guess(
+            "ignore" if guess.role == "ignore" or guess.name == PHONE else "property",
+            guess.name or f"column_{i + 1}",
+            guess.type,
+        )
         for i, guess in enumerate(guessed)
     ]

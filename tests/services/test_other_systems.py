@@ -19,6 +19,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.import_state import ImportState
 from smsapp.domain.other_systems import System
 from smsapp.services.backups import archive
+from smsapp.services.channels import phone_properties
 from smsapp.services.contacts import import_rows, imports, opt_outs, uploaded_lists
 from smsapp.services.contacts.imports import ImportRow
 from smsapp.services.platform.audit_log import Actor
@@ -266,7 +267,10 @@ def test_a_list_of_notify_is_read_with_british_numbers_when_it_is_named(bring: B
         "+447900900124": "+447900900124",
         "+447900900125": "+447900900125",
     }
-    assert people()["+447900900123"]["reference"] == "A1"
+    assert (people()["+447900900123"]["reference"], people()["+447900900123"]["$phone"]) == ("A1", "+447900900123")
+    phone_properties.rebuild_phones("$phone")
+    current_session().expire_all()
+    assert numbers()["+447900900123"] == "+447900900123"
     assert left_out(row) == [(5, "bad_id")]
     assert current_session().query(Segment).one().size == 3
 
@@ -375,3 +379,38 @@ def test_a_blocklisted_subscriber_comes_in_only_if_the_number_can_be_read_in_one
 
 
 BLOCKED = ("+447900900123", "447900900124", "07900 90012", "13512345678", "")
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("heading", ["phone-number", "Phone_Number", "PHONE  NUMBER"])
+def test_the_recipients_of_notify_are_found_however_their_heading_is_written(bring: Bring, heading: str) -> None:
+    bring(f"{heading},name\n07900 900123,A\n".encode(), System.NOTIFY)
+    assert people() == {"+447900900123": {"$phone": "+447900900123", "name": "A"}}
+
+
+ORDINARY = (
+    "user_id,phone,channel_type,address\nu1,13800138000,wechat,Shanghai\n",
+    "会员号,手机号,email,attributes\nu1,13800138000,a@b.c,vip\n",
+)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("body", ORDINARY)
+def test_a_table_with_similar_headings_is_an_ordinary_table(bring: Bring, body: str) -> None:
+    row = bring(body.encode())
+    assert (row.format["system"], numbers()) == ("", {"u1": "+8613800138000"})
+
+
+@ON_SQLITE
+def test_a_table_with_the_very_headings_of_another_system_is_ordinary_if_a_person_says_so(bring: Bring) -> None:
+    body = b"user_id,phone,ChannelType,Address\nu1,13800138000,wechat,Shanghai\n"
+    row = bring(gzip.compress(body), System.TABLE)
+    assert (row.format["system"], people()["u1"]["address"]) == ("", "Shanghai")
+
+
+@ON_SQLITE
+def test_the_headings_of_a_named_system_are_understood_however_they_are_written(bring: Bring) -> None:
+    bring(b"channel_type,ADDRESS,user.userid,optout\nSMS,+12065550100,u1,ALL\n", System.PINPOINT)
+    assert (numbers(), [*refusing()]) == ({"u1": "+12065550100"}, ["+12065550100"])
+    bring(b'E-mail,Status,Attributes\na@x.com,enabled,"{""phone"":""+447900900123""}"\n', System.LISTMONK)
+    assert numbers()["a@x.com"] == "+447900900123"

@@ -38,7 +38,7 @@ def read(
         {i: reason for i, mark in enumerate(marks) if (reason := other_systems.reason_of(mark))} if any(marks) else {}
     )
     taken = [[] if i in reasons else row for i, row in enumerate(rows)] if reasons else rows
-    chunk = columns.read(layout, taken, width, phones, region_of(form))
+    chunk = columns.read(layout, taken, width, phones, region_of(form), as_e164=bool(form.region))
     if not reasons:
         return chunk
     left_out = [BadRow(i, reason, {"limit": width}) for i, reason in reasons.items()]
