@@ -183,7 +183,7 @@ def _import(file: OpenedFile, name: str, preview: Preview, layout: Layout | None
 
 def _report(row: ImportRow) -> None:
     merged = f"{row.merged} merged, " if row.marks else ""
-    echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {merged}{row.refused} refused.")
+    echo(f"{row.rows} rows: {row.added} new, {row.changed} updated, {merged}{row.refused} refused.")
     _list_rows(import_rows.refused_rows(row.id), row.refused + row.merged)
     if row.opted_out:
         echo(f"{row.opted_out} numbers are on the opt-out list now.")

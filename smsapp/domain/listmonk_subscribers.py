@@ -6,9 +6,10 @@ comes in and goes on the opt-out list, unless the number cannot be read; who is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from smsapp.domain import phone
 from smsapp.domain.flat_values import Columns, flat
@@ -81,8 +82,8 @@ def _object(text: str, i: int, marks: bytearray) -> Mapping[str, Any]:
     if not text.strip():
         return {}
     try:
-        attributes = json.loads(text)
-    except (ValueError, RecursionError):
+        attributes = orjson.loads(text)
+    except orjson.JSONDecodeError:
         attributes = None
     if isinstance(attributes, dict):
         return attributes

@@ -67,7 +67,8 @@ def _index(problems: Sequence[Problem] = ()) -> Response:
         422 if problems else 200,
         imports=imports.listed(),
         problems=[labels.sentence(problem) for problem in problems],
-        systems={system.value: name for system, name in NAMES.items()},
+        systems={System.TABLE.value: _("An ordinary table, whatever its headings are")}
+        | {system.value: f"{name}: {labels.LABELS['System', system]}" for system, name in NAMES.items()},
         system=request.form.get("system", ""),
     )
 

@@ -188,6 +188,7 @@ def test_broken_and_endless_lines_cost_no_other_line(bring: Bring) -> None:
     endless = b'{"ChannelType":"SMS","Address":"' + b"1" * (100 << 20) + b'"}'
     row = bring(b"\n".join([good[0], b'{"ChannelType":"SMS","Addr', b"[1]", b"", endless, good[1]]) + b"\n")
     assert left_out(row) == [(2, "broken_line"), (3, "broken_line"), (5, "long_line")]
+    assert (row.rows, row.added, row.refused) == (5, 2, 3)
     assert [*people()] == ["a", "b"]
 
 
@@ -414,3 +415,56 @@ def test_the_headings_of_a_named_system_are_understood_however_they_are_written(
     assert (numbers(), [*refusing()]) == ({"u1": "+12065550100"}, ["+12065550100"])
     bring(b'E-mail,Status,Attributes\na@x.com,enabled,"{""phone"":""+447900900123""}"\n', System.LISTMONK)
     assert numbers()["a@x.com"] == "+447900900123"
+
+
+DEEP = '{"x":' * 300 + "1" + "}" * 300
+ODD = (
+    ('{"x": "\\ud800"}', "broken_attributes"),
+    ('{"x": {"id": 123456789012345678901234}}', None),
+    ('{"x": [1, {"id": 123456789012345678901234}]}', None),
+    (DEEP, "too_long"),
+    ('{"x":' + "[" * 990 + "]" * 990 + "}", "too_long"),
+)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(("attributes", "reason"), ODD)
+def test_an_odd_value_costs_its_own_row_at_most(bring: Bring, attributes: str, reason: str | None) -> None:
+    quoted = attributes.replace('"', '""')
+    row = bring(f'uuid,email,attributes,status\n1,a@x.com,{{}},enabled\n2,b@x.com,"{quoted}",enabled\n'.encode())
+    assert left_out(row) == ([(3, reason)] if reason else [])
+    assert "a@x.com" in people()
+
+
+@ON_SQLITE
+def test_the_segment_of_a_file_is_without_people_whose_row_was_refused(bring: Bring) -> None:
+    bring(b"user_id,phone,n\nu1,13800138000,1\nu2,13800138001,2\n")
+    bring(b"user_id,phone,n\nu1,13800138000,many\nu2,13800138001,5\n", None, "S")
+    assert current_session().query(Segment).one().size == 1
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b'[8613800138000, "+8613800138001", null]', (2, 1)),
+        (b'\xef\xbb\xbf{"phoneNumbers":["+8613800138002"]}\n{"phoneNumbers":["+8613800138003"]}\n', (2, 0)),
+        (b"[" * 990 + b'"+8613800138004"' + b"]" * 990, (1, 0)),
+    ],
+)
+def test_opted_out_numbers_are_read_from_lists_of_any_form(
+    app: Flask, now: dt.datetime, body: bytes, found: tuple[int, int]
+) -> None:
+    result = opt_outs.take_file(body, BY, now)
+    assert (result.added, result.refused) == found
+
+
+@ON_SQLITE
+def test_a_worker_that_lost_its_lease_ends_no_import_again(
+    bring: Bring, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = bring(endpoints(user("a")), None, "S")
+    monkeypatch.setattr(import_rows.store, "claim_import", lambda *_args: True)
+    import_rows.run(row.id, lambda: now)
+    current_session().expire_all()
+    assert (imports.found(row.id).state, current_session().query(Segment).count()) == (ImportState.DONE, 1)

@@ -100,13 +100,16 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
         log.warning("import.outrun import=%d", import_id)
         return
     with writing() as session:
+        state = ImportState.FAILED if failure else ImportState.DONE
+        if not store.end_import(session, import_id, state, clock(), failure):
+            return  # Another worker, which took the lease, has ended it.
         session.refresh(row)
         if row.segment_name and not failure:
-            import_segments.make(session, row, clock())
-        store.end_import(session, import_id, ImportState.FAILED if failure else ImportState.DONE, clock(), failure)
+            refused = frozenset(app_keys.bad_rows(session, refused_source(import_id)))
+            import_segments.make(session, row, refused, clock())
     current_session().refresh(row)
     imports.drop_file(row)
-    log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.position, row.refused)
+    log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.rows, row.refused)
 
 
 def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:

@@ -57,6 +57,11 @@ class Import(Base):
     created_at: Mapped[dt.datetime]
     finished_at: Mapped[dt.datetime | None]
 
+    @property
+    def rows(self) -> int:
+        """Rows read that are not blank: new, updated, merged or refused."""
+        return self.added + self.changed + self.merged + self.refused
+
 
 def imports(session: Session, limit: int = 50) -> list[Import]:
     """Return the newest imports first."""
@@ -117,9 +122,11 @@ def advance_import(
     return changed(session, statement) == 1
 
 
-def end_import(session: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> None:
-    ended = sa.update(Import).where(Import.id == import_id)
-    changed(session, ended.values(state=state, failure=failure, finished_at=now, lease_until=None))
+def end_import(session: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> bool:
+    """End a running import; return False if it is none. Its row is locked until the transaction ends."""
+    ended = sa.update(Import).where(Import.id == import_id, Import.state == ImportState.RUNNING)
+    values = ended.values(state=state, failure=failure, finished_at=now, lease_until=None)
+    return changed(session, values) == 1
 
 
 def stranded_imports(session: Session, now: dt.datetime) -> list[int]:
