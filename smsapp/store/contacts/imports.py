@@ -152,6 +152,11 @@ def abandoned_uploads(session: Session, before: dt.datetime | None) -> list[Impo
     return list(session.scalars(query if before is None else query.where(Import.created_at < before)))
 
 
+def named_paths(session: Session, paths: Collection[str]) -> set[str]:
+    """Return those of the paths that an import names."""
+    return set(session.scalars(sa.select(Import.path).where(one_of(Import.path, paths))))
+
+
 def count_unfinished(session: Session, before: dt.datetime | None) -> int:
     """Return how many imports are queued or running, of those uploaded before that moment."""
     query = sa.select(sa.func.count()).where(Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)))
