@@ -24,6 +24,7 @@ from smsapp.services.contacts import import_rows, imports, opt_outs, uploaded_li
 from smsapp.services.contacts.imports import ImportRow
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import translating
+from smsapp.store.contacts import imports as import_store
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.contacts.segments import Segment, SegmentMember
@@ -464,7 +465,7 @@ def test_a_worker_that_lost_its_lease_ends_no_import_again(
     bring: Bring, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = bring(endpoints(user("a")), None, "S")
-    monkeypatch.setattr(import_rows.store, "claim_import", lambda *_args: True)
+    monkeypatch.setattr(import_store, "claim_import", lambda *_args: True)
     import_rows.run(row.id, lambda: now)
     current_session().expire_all()
     assert (imports.found(row.id).state, current_session().query(Segment).count()) == (ImportState.DONE, 1)
