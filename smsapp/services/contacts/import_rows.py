@@ -52,6 +52,7 @@ class Tally:
     """The progress of a check."""
 
     rows: int = 0
+    """Without blank ones, as Import.rows"""
     refused: int = 0
     merged: int = 0
     opted_out: int = 0
@@ -205,14 +206,15 @@ def check(
         raise Refusal(*wrong)
     phones = layout.phones(property_catalogue.phone_properties(current_session()))
     recognition.refuse_endless_text(file.path, preview.form)
-    marks = Marks(file.marks)
+    marks, position = Marks(file.marks), 0
     for rows, tally.read_bytes in reading.chunks(file.path, preview.form, 0, CHUNK):
-        marked = marks.of(tally.rows, len(rows))
+        marked = marks.of(position, len(rows))
         chunk = marked_rows.read(layout, rows, width, phones, preview.form, marked)
         for bad in chunk.bad[: max(0, most - tally.refused - tally.merged)]:
-            yield _as_it_stands(preview.form, tally.rows, rows, bad)
+            yield _as_it_stands(preview.form, position, rows, bad)
         merged = sum(bad.reason is Reason.MERGED for bad in chunk.bad)
-        tally.rows += len(rows)
+        position += len(rows)
+        tally.rows += len(chunk.rows) + len(chunk.bad)
         tally.refused += len(chunk.bad) - merged
         tally.merged += merged
         tally.opted_out += len(marked_rows.numbers_that_refuse(rows, preview.form, marked))
