@@ -60,7 +60,8 @@ UNUSABLE, SOME_REFUSED = 2, 3
     "--from",
     "system",
     type=click.Choice([str(system) for system in System]),
-    help="Which system exported the file; files of pinpoint and listmonk are recognised if it is not given.",
+    help="Which system exported the file; files of pinpoint and listmonk are recognised if it is not given. "
+    "table: none, whatever the headings are.",
 )
 @click.option("--segment", default="", help="The contacts of the file also become a new segment of this name.")
 @click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
@@ -182,7 +183,7 @@ def _import(file: OpenedFile, name: str, preview: Preview, layout: Layout | None
 
 def _report(row: ImportRow) -> None:
     merged = f"{row.merged} merged, " if row.marks else ""
-    echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {merged}{row.refused} refused.")
+    echo(f"{row.rows} rows: {row.added} new, {row.changed} updated, {merged}{row.refused} refused.")
     _list_rows(import_rows.refused_rows(row.id), row.refused + row.merged)
     if row.opted_out:
         echo(f"{row.opted_out} numbers are on the opt-out list now.")

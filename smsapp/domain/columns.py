@@ -54,8 +54,19 @@ class Chunk:
     """(user id, row) of rows that are kept without a usable phone: NO_NUMBER (the cells are empty) or BAD_NUMBER."""
 
 
-def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Column], region: str) -> Chunk:
-    """Return the rows as contacts, and the bad ones with their reasons; empty cells set no property."""
+def read(
+    layout: Layout,
+    rows: Sequence[Row],
+    width: int,
+    phones: Sequence[Column],
+    region: str,
+    *,
+    as_e164: bool = False,
+) -> Chunk:
+    """Return the rows as contacts, and the bad ones with their reasons; empty cells set no property.
+
+    `as_e164` stores the numbers of `region` with their country code, for whoever reads them later as another's.
+    """
     chunk = Chunk()
     at, cells = _even(rows, width, chunk.bad)
     if not cells:
@@ -65,10 +76,13 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
     texts: dict[int, Sequence[str]] = {column.index: _texts(columns[column.index]) for column in layout.columns}
     for column in phones:
         texts[column.index] = whole_numbers(texts[column.index])
+    numbers = [phone.normalise_all(texts[column.index], region) for column in phones]
+    if as_e164:
+        for column, e164 in zip(phones, numbers, strict=True):
+            texts[column.index] = [number or text for number, text in zip(e164, texts[column.index], strict=True)]
     ids = [] if any(column.index == layout.id for column in phones) else _ids(columns[layout.id], bad)
     fragments = [_fragments(column, texts[column.index], bad) for column in layout.columns]
     properties = _objects([(column.name, JSON_QUOTES[column.type]) for column in layout.columns], fragments, len(cells))
-    numbers = [phone.normalise_all(texts[column.index], region) for column in phones]
     for column, e164 in zip(phones, numbers, strict=True):
         if column.index == layout.id:
             ids = _ids([number or "" for number in e164], bad)

@@ -16,6 +16,8 @@ Columns = dict[str, Sequence[Any]]
 
 EXACT = 1e15
 """From here on a whole number in JSON may have lost digits, and stays as it was written."""
+_TOO_DEEP = "…" * (MAX_TEXT + 1)
+"""Stands for values within values that nobody can write as text: longer than any property may be, as below."""
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -80,16 +82,17 @@ def texts(values: Sequence[Any], *, as_list: bool = False) -> Sequence[str]:
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if value.__class__ is str:
-        return str(value)
+    if value is None or value.__class__ is str:
+        return value or ""
     if value.__class__ is bool:
         return "true" if value else "false"
     if value.__class__ is float:
         return texts([value])[0]
     if value.__class__ is list:
-        return ", ".join(map(_text, value))
+        try:
+            return ", ".join(map(_text, value))
+        except RecursionError:
+            return _TOO_DEEP
     return _json(value) if value.__class__ is dict else str(value)
 
 
@@ -101,4 +104,7 @@ def _list_text(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return _TOO_DEEP

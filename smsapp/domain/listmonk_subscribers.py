@@ -1,18 +1,20 @@
 """Subscribers of listmonk as contacts: the e-mail address is the user id, the attributes become properties.
 
 `attributes` is JSON; the number is the one that stands under a name such as phone or mobile. Who is on its blocklist
-comes in and goes on the opt-out list; who is disabled stays out.
+comes in and goes on the opt-out list, unless the number cannot be read; who is disabled stays out.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
+from smsapp.domain import phone
 from smsapp.domain.flat_values import Columns, flat
 from smsapp.domain.guesses import PHONES
-from smsapp.domain.other_systems import ID_HEADING, MARKS, OPTED_OUT, PHONE_HEADING
+from smsapp.domain.other_systems import ID_HEADING, MARKS, OPTED_OUT, PHONE_HEADING, reason_of_opted_out
 from smsapp.domain.rejection import Reason
 
 ATTRIBUTES = "attributes"
@@ -25,8 +27,9 @@ BLOCKED = "blocklisted"
 class Subscribers:
     """The subscribers of one file, read in parts; `marks` holds what became of each (domain/other_systems.py)."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str) -> None:
         self.marks = bytearray()
+        self._region = region
         self._row_of: dict[str, int] = {}
 
     def read(self, columns: Columns, count: int, bad: Mapping[int, Reason]) -> Columns:
@@ -39,13 +42,15 @@ class Subscribers:
         objects = [_object(text, i, marks) for i, text in enumerate(by_name.get(ATTRIBUTES, blank))]
         attributes = flat(objects, ())
         names = [name for name in attributes if name.strip().casefold().replace(" ", "_") in PHONES]
-        numbers = [_first(values) for values in zip(*(attributes[name] for name in names), strict=True)] or blank
+        numbers = [_first(values) for values in zip(*(attributes[name] for name in names), strict=True)] or [*blank]
         for i, (email, state) in enumerate(zip(emails, states, strict=True)):
             if state == BLOCKED:
                 marks[i] |= OPTED_OUT
             reason = bad.get(i) or STATES.get(state, Reason.UNKNOWN_STATUS)
-            if reason is None and state == BLOCKED and not numbers[i]:
-                reason = Reason.BLOCKED_WITHOUT_NUMBER
+            if reason is None and state == BLOCKED:
+                readings = phone.readings(numbers[i], self._region)
+                numbers[i] = readings[0] if len(readings) == 1 else numbers[i]
+                reason = reason_of_opted_out(readings) if numbers[i] else Reason.BLOCKED_WITHOUT_NUMBER
             if reason is None and not email and (state or objects[i]):
                 reason = Reason.BAD_ID
             if reason is not None:
@@ -77,8 +82,8 @@ def _object(text: str, i: int, marks: bytearray) -> Mapping[str, Any]:
     if not text.strip():
         return {}
     try:
-        attributes = json.loads(text)
-    except (ValueError, RecursionError):
+        attributes = orjson.loads(text)
+    except orjson.JSONDecodeError:
         attributes = None
     if isinstance(attributes, dict):
         return attributes

@@ -12,18 +12,20 @@ from typing import Any
 
 def read(document: Any) -> Iterator[tuple[str, str]]:
     """Yield (number as written, remark) of each number of a document, or of several in a list."""
-    if isinstance(document, list):
-        for part in document:
-            yield from read(part)
-    elif isinstance(document, dict):
-        for item in _list(document.get("OptedOutNumbers")):
-            yield _item(item)
-        for number in _list(document.get("phoneNumbers")):
-            yield str(number), ""
-        if "OptedOutNumber" in document:
-            yield _item(document)
-    elif isinstance(document, str):
-        yield document, ""
+    parts = [document]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts += reversed(part)
+        elif isinstance(part, dict):
+            for item in _list(part.get("OptedOutNumbers")):
+                yield _item(item)
+            for number in _list(part.get("phoneNumbers")):
+                yield str(number), ""
+            if "OptedOutNumber" in part:
+                yield _item(part)
+        else:
+            yield "" if part is None else str(part), ""
 
 
 def _item(item: Any) -> tuple[str, str]:

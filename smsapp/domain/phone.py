@@ -106,6 +106,14 @@ def normalise_all(texts: Sequence[str], region: str = "CN") -> list[str | None]:
     return [normalise(text, region) if text else None for text in texts]
 
 
+def readings(raw: str, region: str = "CN") -> list[str]:
+    """Return the numbers (E.164) that a text may be: without + or 00 one of `region`, one abroad, or both."""
+    text = raw.strip()
+    national = normalise(text, region)
+    abroad = "" if not text or text.startswith(("+", "00")) else normalise(f"+{text}", region)
+    return list(dict.fromkeys(filter(None, (national, abroad))))
+
+
 def _undressed(text: str) -> str:
     """Return the text without separators, its figures of any script as 0 to 9.
 

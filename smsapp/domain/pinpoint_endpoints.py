@@ -2,7 +2,8 @@
 
 One User.UserId is one contact: of its SMS endpoints the one with the newest EffectiveDate whose number can be read
 comes in, the others are merged. Without User.UserId the number is the user id. An endpoint with OptOut=ALL comes in
-like the others, and its number goes on the opt-out list even where another endpoint of the person came in.
+like the others if its number can be read in one way, and its number goes on the opt-out list even where another
+endpoint of the person came in.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from smsapp.domain import phone
 from smsapp.domain.flat_values import Columns, texts
-from smsapp.domain.other_systems import ID_HEADING, MARKS, OPTED_OUT, PHONE_HEADING
+from smsapp.domain.other_systems import ID_HEADING, MARKS, OPTED_OUT, PHONE_HEADING, reason_of_opted_out
 from smsapp.domain.rejection import Reason
 
 NESTED = frozenset({"Attributes", "Metrics", "Demographic", "Location", "User", "User.UserAttributes"})
@@ -49,17 +50,6 @@ def gathered(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns:
     return columns
 
 
-def number_of(address: str, region: str) -> str | None:
-    """Return the number in E.164, "" if none can be read, None if it is one of two.
-
-    Amazon takes numbers with their country code, with or without +; people write national numbers of `region` as well.
-    """
-    text = address.strip()
-    national = phone.normalise(text, region)
-    abroad = "" if text.startswith(("+", "00")) else phone.normalise(f"+{text}", region)
-    return None if national and abroad and national != abroad else national or abroad
-
-
 def _joined(held: object, cell: str) -> list[object]:
     items = held if isinstance(held, list) else [held] if held else []
     return [*items, cell] if cell else items
@@ -93,15 +83,17 @@ class Endpoints:
             _mark(marks, channels, {"SMS"}, Reason.OTHER_CHANNEL, blank_rows)
         if not set(states) <= {"", "ACTIVE"}:
             _mark(marks, states, {"", "ACTIVE"}, Reason.INACTIVE)
+        if not set(opt_outs) <= {"", "NONE"}:
+            self._opt_out(marks, opt_outs, channels)
         if not _PLAIN_NUMBERS.fullmatch(",".join(addresses)):
             addresses = self._numbers(addresses, channels, marks)
         ids = [user_id or number for user_id, number in zip(map(str.strip, ids), addresses, strict=True)]
         if "" in ids:
             for i, user_id in enumerate(ids):
-                if not user_id and not marks[i] and i not in blank_rows:
-                    marks[i] = MARKS[Reason.BAD_ADDRESS]
-        if not set(opt_outs) <= {"", "NONE"}:
-            self._opt_out(marks, opt_outs, channels)
+                if not user_id and not marks[i] & ~OPTED_OUT and i not in blank_rows:
+                    marks[i] |= MARKS[Reason.BAD_ADDRESS]
+        if any(mark & OPTED_OUT for mark in marks):
+            self._leave_out_opted_out(marks, addresses)
         begin = len(self.marks)
         self.marks += marks
         self._addresses += addresses
@@ -116,12 +108,12 @@ class Endpoints:
         for i, address in enumerate(addresses):
             number = address.strip()
             if channels[i].strip().upper() == "SMS" and not _PLAIN_NUMBER.fullmatch(number):
-                reading = number_of(number, self._region)
-                if reading is None and not marks[i]:
-                    marks[i] = MARKS[Reason.UNCLEAR_NUMBER]
-                elif reading == "" and not marks[i]:
-                    marks[i] = MARKS[Reason.BAD_ADDRESS]
-                number = reading or number
+                # Amazon takes numbers with their country code, with or without +; people write national ones as well.
+                readings = phone.readings(number, self._region)
+                if len(readings) == 1:
+                    number = readings[0]
+                elif not marks[i] & ~OPTED_OUT:
+                    marks[i] |= MARKS[Reason.UNCLEAR_NUMBER if readings else Reason.BAD_ADDRESS]
             numbers.append(number)
         return numbers
 
@@ -133,6 +125,14 @@ class Endpoints:
                     marks[i] |= OPTED_OUT
             elif value not in {"", "NONE"} and not marks[i]:
                 marks[i] = MARKS[Reason.UNCLEAR_OPT_OUT]
+
+    def _leave_out_opted_out(self, marks: bytearray, addresses: Sequence[str]) -> None:
+        """Mark opted-out rows whose number cannot be read, or in two ways, with a reason of their own."""
+        replaced = {0, MARKS[Reason.UNCLEAR_NUMBER], MARKS[Reason.BAD_ADDRESS]}
+        for i, mark in enumerate(marks):
+            if mark & OPTED_OUT and mark & ~OPTED_OUT in replaced:
+                reason = reason_of_opted_out(phone.readings(addresses[i], self._region))
+                marks[i] = OPTED_OUT | (MARKS[reason] if reason else 0)
 
     def _choose(self, ids: Sequence[str], begin: int) -> None:
         """Choose the row that comes in for each user id; mark the others as merged."""

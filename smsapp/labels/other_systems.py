@@ -17,6 +17,8 @@ LABELS = {
     Reason.UNCLEAR_OPT_OUT: _l("Unknown OptOut value"),
     Reason.UNCLEAR_NUMBER: _l("Ambiguous phone number"),
     Reason.BAD_ADDRESS: _l("Unreadable address"),
+    Reason.OPTED_OUT_UNREADABLE: _l("Opted out, unreadable number"),
+    Reason.OPTED_OUT_UNCLEAR: _l("Opted out, ambiguous number"),
     Reason.BROKEN_LINE: _l("Broken line"),
     Reason.LONG_LINE: _l("Line too long"),
     Reason.MISFIT: _l("Row does not fit the headings"),
@@ -39,6 +41,14 @@ PROBLEMS = {
         "Without its + this number is one of two: of this country, or with a country code. Write + and the code."
     ),
     "record_bad_address": _l("No phone number can be read from Address. Write it with + and the country code."),
+    "record_opted_out_unreadable": _l(
+        "This person opted out, and no phone number can be read, so the opt-out list cannot keep texts from them. "
+        "Correct the number in the export and import that again."
+    ),
+    "record_opted_out_unclear": _l(
+        "This person opted out, and without its + the number is one of two. Both are on the opt-out list now; the row "
+        "did not come in. Write + and the country code in the export and import that again."
+    ),
     "record_broken_line": _l("This line is no JSON object. The lines around it were read."),
     "record_long_line": _l(
         "This line is longer than a million characters and was skipped. The lines around it were read."

@@ -67,7 +67,8 @@ def _index(problems: Sequence[Problem] = ()) -> Response:
         422 if problems else 200,
         imports=imports.listed(),
         problems=[labels.sentence(problem) for problem in problems],
-        systems={system.value: name for system, name in NAMES.items()},
+        systems={System.TABLE.value: _("An ordinary table, whatever its headings are")}
+        | {system.value: f"{name}: {labels.LABELS['System', system]}" for system, name in NAMES.items()},
         system=request.form.get("system", ""),
     )
 
@@ -125,7 +126,16 @@ def discard(import_id: int) -> Response:
 def refused(import_id: int) -> Response:
     """Return the rows that were not kept, with the reason, to be corrected and imported again."""
     row = imports.found(import_id)
-    return _table_file(row, import_rows.refused_rows(row.id), f"refused-{import_id}.csv")
+    return _table_file(row, import_rows.rows_to_correct(row), f"refused-{import_id}.csv")
+
+
+@bp.get("/<int:import_id>/left-out.csv")
+@needs(Right.CONTACTS_IMPORT)
+@guard.long
+def left_out(import_id: int) -> Response:
+    """Return the rows of another system's file that stay out, with the reason, as a list that no import takes."""
+    row = imports.found(import_id)
+    return _table_file(row, import_rows.rows_that_stay_out(row), f"left-out-{import_id}.csv", is_list=True)
 
 
 @bp.get("/<int:import_id>/without-number.csv")
@@ -137,11 +147,11 @@ def without_number(import_id: int) -> Response:
     return _table_file(row, import_rows.rows_without_number(row.id), f"without-number-{import_id}.csv")
 
 
-def _table_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
+def _table_file(row: ImportRow, rows: Iterator[KeptRow], name: str, *, is_list: bool = False) -> Response:
     """Return a CSV file that can be imported as it is; numbers masked unless the reader sees them or uploaded it."""
     mine = row.created_by is not None and row.created_by == guard.actor().user_id
     lines = ((kept_row, why(kept_row.reason, kept_row.facts)) for kept_row in rows)
-    table = import_rows.table_of(row, (_("Row"), _("Reason")), lines)
+    table = import_rows.table_of(row, (_("Row"), _("Reason")), lines, is_list=is_list)
     if not (mine or sees_full_numbers()):
         table = ([mask_numbers_in(cell) if isinstance(cell, str) else cell for cell in line] for line in table)
     answer = Response(stream_with_context(csv_text.stream(table)), mimetype="text/csv; charset=utf-8")
@@ -150,8 +160,10 @@ def _table_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
 
 def _progress(row: ImportRow) -> dict[str, object]:
     alive = row.state in {ImportState.RECEIVED, ImportState.QUEUED, ImportState.RUNNING}
-    left_out = row.refused + row.merged
-    refused_rows = itertools.islice(import_rows.refused_rows(row.id), SHOWN_ROWS) if left_out and not alive else ()
+    count_left_out = row.refused + row.merged
+    refused_rows = (
+        itertools.islice(import_rows.refused_rows(row.id), SHOWN_ROWS) if count_left_out and not alive else ()
+    )
     rows = [(kept_row, why(kept_row.reason, kept_row.facts)) for kept_row in refused_rows]
     has_phone = import_rows.has_phone(row)
     return {
@@ -160,7 +172,8 @@ def _progress(row: ImportRow) -> dict[str, object]:
         "recognised": row.state != ImportState.RECEIVED,
         "done": row.state == ImportState.DONE,
         "failure": import_rows.unready(row),
-        "left_out": left_out,
+        "left_out": count_left_out,
+        "is_translated": import_rows.is_translated(row),
         "refused": rows,
         "has_phone": has_phone,
     }

@@ -48,6 +48,12 @@ def test_a_dry_run_writes_nothing(bring: Call) -> None:
     assert current_session().query(Import).count() == 0
 
 
+@pytest.mark.parametrize("args", [("--dry-run",), ()])
+def test_a_blank_line_within_the_file_is_no_row(bring: Call, args: tuple[str, ...]) -> None:
+    result = bring("会员号;手机号\nu1;13800138000\n;\nu2;13900139000\n", *args)
+    assert (result.exit_code, result.stdout[:8]) == (0, "2 rows: ")
+
+
 @pytest.mark.parametrize("args", [(), ("--dry-run",)])
 def test_refused_rows_are_told_with_their_number_and_the_exit_code_is_3(bring: Call, args: tuple[str, ...]) -> None:
     result = bring(GOOD + ";13700137000;1\n", *args)

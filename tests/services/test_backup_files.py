@@ -106,7 +106,9 @@ def test_a_backup_that_was_changed_is_refused(tmp_path: Path, backup: Path) -> N
         archive.unpack(backup, "", tmp_path / "out", silent)
 
 
-@pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "uploads/../x", "keys/other", "uploads/"])
+@pytest.mark.parametrize(
+    "name", ["../../evil", "/etc/passwd", "uploads/../x", "keys/other", "uploads/", "uploads/x.sh"]
+)
 def test_a_forged_backup_writes_nowhere_else(tmp_path: Path, name: str) -> None:
     target = tmp_path / "forged.backup"
     content = json.dumps({"format": 1}).encode()
@@ -118,3 +120,9 @@ def test_a_forged_backup_writes_nowhere_else(tmp_path: Path, name: str) -> None:
     with pytest.raises(Refusal, match="backup_damaged"):
         archive.unpack(target, "", tmp_path / "out", silent)
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*"))
+
+
+def test_a_name_that_could_not_be_unpacked_is_not_packed(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x")
+    with pytest.raises(ValueError, match="no file of this name"), archive.written(tmp_path / "a", "") as writer:
+        writer.add("uploads/x.sh", tmp_path / "source", silent)

@@ -50,8 +50,10 @@ def test_the_page_offers_the_systems_and_an_export_goes_the_whole_way(client: An
     for part in ("合并的行", "已加入退订名单", "文件里的用户已存为分群“老客户”", "ChannelType 不是 SMS"):
         assert part in words
     assert "2065550100" not in words
-    rows = operator.raw.get(f"{address}/refused.csv").get_data(as_text=True)
+    rows = operator.raw.get(f"{address}/left-out.csv").get_data(as_text=True)
     assert "同一用户的另一行已导入" in rows
+    assert rows.removeprefix("\ufeff").startswith("✗ 行,✗ 原因,✗ user_id,✗ phone,")
+    assert len(operator.raw.get(f"{address}/refused.csv").get_data(as_text=True).splitlines()) == 1
     current_session().expire_all()
     assert current_session().query(Segment.name, Segment.size).one() == ("老客户", 2)
 

@@ -73,8 +73,15 @@ LEAST: dict[Role | None, set[str]] = {
         ),
         *("campaigns.save_as", "campaigns.skip", "campaigns.stop", "campaigns.undelete"),
         *("channels.balance", "channels.calls", "channels.index"),
-        *("channels.show", "channels.test", "imports.discard", "imports.index", "imports.refused", "imports.show"),
-        *("imports.start", "imports.upload", "imports.without_number", "keys.guide", "properties.index"),
+        *("channels.show", "channels.test", "imports.discard", "imports.index", "imports.left_out", "imports.refused"),
+        *(
+            "imports.show",
+            "imports.start",
+            "imports.upload",
+            "imports.without_number",
+            "keys.guide",
+            "properties.index",
+        ),
         *(
             "properties.show",
             "proposals.decide",

@@ -25,8 +25,10 @@ LONGEST_MANIFEST = 10_000_000
 CHUNK = 1024 * 1024
 FAST = 1
 """Level of compression: databases shrink to a third at it already."""
-NAMES = re.compile(r"(database|inbox|uploads/[\w-]{1,100}|keys/(secret|encryption)\.key|manifest\.json)", re.ASCII)
-"""What a backup may hold; nothing else is put anywhere."""
+NAMES = re.compile(
+    r"(database|inbox|uploads/[\w-]{1,100}(\.table)?|keys/(secret|encryption)\.key|manifest\.json)", re.ASCII
+)
+"""What a backup may hold; nothing else is put anywhere. A translated upload is named `.table`."""
 
 Progress = Callable[[str, int, int], None]
 """Is told what is done, and of how many bytes (or pages) so many are."""
@@ -61,7 +63,9 @@ class Writer:
         self._members: dict[str, tuple[int, str]] = {}
 
     def add(self, name: str, path: Path, progress: Progress) -> None:
-        """Add a file."""
+        """Add a file; raise ValueError for a name that `unpack` would refuse."""
+        if not NAMES.fullmatch(name):
+            raise ValueError("a backup holds no file of this name")
         size = path.stat().st_size
         with path.open("rb") as file:
             source = _Hashing(file, lambda done: progress(name, done, size))

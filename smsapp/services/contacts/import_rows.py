@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from smsapp.domain import other_systems
 from smsapp.domain.cells import FORMULA, Row
 from smsapp.domain.columns import BadRow
 from smsapp.domain.errors import Problem, Refusal
@@ -51,6 +52,7 @@ class Tally:
     """The progress of a check."""
 
     rows: int = 0
+    """Without blank ones, as Import.rows"""
     refused: int = 0
     merged: int = 0
     opted_out: int = 0
@@ -99,13 +101,16 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
         log.warning("import.outrun import=%d", import_id)
         return
     with writing() as session:
+        state = ImportState.FAILED if failure else ImportState.DONE
+        if not store.end_import(session, import_id, state, clock(), failure):
+            return  # Another worker, which took the lease, has ended it.
         session.refresh(row)
         if row.segment_name and not failure:
-            import_segments.make(session, row, clock())
-        store.end_import(session, import_id, ImportState.FAILED if failure else ImportState.DONE, clock(), failure)
+            refused = frozenset(app_keys.bad_rows(session, refused_source(import_id)))
+            import_segments.make(session, row, refused, clock())
     current_session().refresh(row)
     imports.drop_file(row)
-    log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.position, row.refused)
+    log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.rows, row.refused)
 
 
 def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:
@@ -201,14 +206,15 @@ def check(
         raise Refusal(*wrong)
     phones = layout.phones(property_catalogue.phone_properties(current_session()))
     recognition.refuse_endless_text(file.path, preview.form)
-    marks = Marks(file.marks)
+    marks, position = Marks(file.marks), 0
     for rows, tally.read_bytes in reading.chunks(file.path, preview.form, 0, CHUNK):
-        marked = marks.of(tally.rows, len(rows))
+        marked = marks.of(position, len(rows))
         chunk = marked_rows.read(layout, rows, width, phones, preview.form, marked)
         for bad in chunk.bad[: max(0, most - tally.refused - tally.merged)]:
-            yield _as_it_stands(preview.form, tally.rows, rows, bad)
+            yield _as_it_stands(preview.form, position, rows, bad)
         merged = sum(bad.reason is Reason.MERGED for bad in chunk.bad)
-        tally.rows += len(rows)
+        position += len(rows)
+        tally.rows += len(chunk.rows) + len(chunk.bad)
         tally.refused += len(chunk.bad) - merged
         tally.merged += merged
         tally.opted_out += len(marked_rows.numbers_that_refuse(rows, preview.form, marked))
@@ -242,6 +248,23 @@ def refused_rows(import_id: int) -> Iterator[KeptRow]:
     return _kept_rows(refused_source(import_id))
 
 
+def is_translated(row: Import) -> bool:
+    """Return whether the rows are those of another system's file, and say less than the file did."""
+    return row.format.get("system", "") in other_systems.TRANSLATED
+
+
+def rows_to_correct(row: Import) -> Iterator[KeptRow]:
+    """Yield the refused rows that may be corrected and imported again."""
+    rows = refused_rows(row.id)
+    return (kept for kept in rows if other_systems.is_correctable(kept.reason)) if is_translated(row) else rows
+
+
+def rows_that_stay_out(row: Import) -> Iterator[KeptRow]:
+    """Yield the other refused rows, and the merged ones: imported again they would undo what the file said."""
+    rows = refused_rows(row.id) if is_translated(row) else iter(())
+    return (kept for kept in rows if not other_systems.is_correctable(kept.reason))
+
+
 def rows_without_number(import_id: int) -> Iterator[KeptRow]:
     """Yield the stored rows without a usable number, at most MOST_NOTED."""
     return _kept_rows(numbers_source(import_id))
@@ -271,12 +294,18 @@ def headings_of(row: Import) -> list[str]:
     return names
 
 
-def table_of(row: Import, notes: tuple[str, str], rows: Iterator[tuple[KeptRow, str]]) -> Iterator[Sequence[object]]:
+def table_of(
+    row: Import, notes: tuple[str, str], rows: Iterator[tuple[KeptRow, str]], *, is_list: bool = False
+) -> Iterator[Sequence[object]]:
     """Yield the rows of a file that can be imported again: two columns that an import ignores, then the file's own.
 
-    `notes` are the headings of those two, the row's number and the reason; `rows` come with the reason as text.
+    `notes` are the headings of those two, the row's number and the reason; `rows` come with the reason as text. Of a
+    list an import ignores all columns.
     """
-    yield [*[f"{NOTE_MARK} {note}" for note in notes], *headings_of(row)]
+    noted, headings = list(notes), headings_of(row)
+    if is_list:
+        noted, headings = [*noted, *headings], []
+    yield [*[f"{NOTE_MARK} {note}" for note in noted], *headings]
     for kept_row, reason in rows:
         yield [kept_row.number, reason, *kept_row.cells]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import secrets
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from smsapp.domain.invisible import trimmed
 from smsapp.domain.layout import Column, Layout, layout_problems
 from smsapp.domain.other_systems import System
 from smsapp.domain.rights import Right
-from smsapp.services.contacts import segments
+from smsapp.services.contacts import segments, upload_files
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
@@ -97,7 +96,7 @@ def count_unfinished(before: dt.datetime | None = None) -> int:
 
 
 def path_of(row: Import) -> Path:
-    return settings().INSTANCE_DIR / "uploads" / row.path
+    return upload_files.folder() / row.path
 
 
 def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime, system: System | None = None) -> Import:
@@ -106,8 +105,10 @@ def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime, syste
     `system` is what the person says the file is from.
     """
     require(by, Right.CONTACTS_IMPORT)
-    _refuse_over_quota(by)
-    path = _new_path()
+    count, size = store.waiting(current_session(), by.user_id)
+    if count >= MOST_WAITING or size >= MOST_WAITING_MIB << 20:
+        raise _over_quota(count, size)
+    path = upload_files.new_path()
     try:
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
@@ -121,16 +122,16 @@ def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime, syste
     return row
 
 
-def _new_path() -> Path:
-    folder = settings().INSTANCE_DIR / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"contacts-{secrets.token_hex(12)}"
+def _over_quota(count: int, size: int) -> Refusal:
+    return Refusal(Problem("uploads_waiting", "file", {"count": count, "mib": size >> 20}))
 
 
-def _refuse_over_quota(by: Actor) -> None:
-    count, size = store.waiting(current_session(), by.user_id)
-    if count >= MOST_WAITING or size >= MOST_WAITING_MIB << 20:
-        raise Refusal(Problem("uploads_waiting", "file", {"count": count, "mib": size >> 20}))
+def _refuse_grown_over_quota(row: Import, table: Path) -> None:
+    """Raise Refusal if this person's files are too large together once this one is unpacked."""
+    count, size = store.waiting(current_session(), row.created_by)
+    size += table.stat().st_size - row.size
+    if size > MOST_WAITING_MIB << 20:
+        raise _over_quota(count, size)
 
 
 @contextmanager
@@ -139,7 +140,7 @@ def opened(path: Path, system: System | None = None) -> Iterator[OpenedFile]:
 
     What became of another system's file is removed afterwards.
     """
-    target = _new_path()
+    target = upload_files.new_path()
     try:
         with collector_off():
             translated = translating.translate(path, target, system, settings().DEFAULT_REGION)
@@ -152,7 +153,7 @@ def opened(path: Path, system: System | None = None) -> Iterator[OpenedFile]:
 def register(file: OpenedFile, file_name: str, by: Actor, now: dt.datetime, choice: Choice = UNCHANGED) -> Import:
     """Add an import of a file of this machine for a command; raise Refusal for a bad choice."""
     require(by, Right.CONTACTS_IMPORT)
-    is_ours = file.path.parent == settings().INSTANCE_DIR / "uploads"
+    is_ours = file.path.parent == upload_files.folder()
     return _enter(
         Import(
             path=file.path.name if is_ours else str(file.path.resolve()),
@@ -189,14 +190,15 @@ def recognise(import_id: int, now: dt.datetime) -> None:
     row = found(import_id)
     path, state, failure, marks = path_of(row), ImportState.UPLOADED, "", b""
     form, preview = dict[str, object](), dict[str, object]()
-    table = path.with_name(f"{path.name}.table")
+    table = upload_files.table_path(path)
     try:
         wanted = Wanted(str(table), translate=True, system=row.system, region=settings().DEFAULT_REGION)
         recognised = limited.recognise(path, wanted)
+        if table.exists():
+            _refuse_grown_over_quota(row, table)
         form, preview, marks = recognised.form.as_json(), {"rows": recognised.rows}, recognised.marks
     except Refusal as refusal:
-        for leftover in path.parent.glob(f"{path.name}.*"):
-            leftover.unlink(missing_ok=True)
+        upload_files.remove_tables(path)
         problem = refusal.problems[0]
         state, failure, preview = ImportState.FAILED, problem.code, {"facts": dict(problem.facts)}
     values: dict[str, object] = {"format": form, "preview": preview, "failure": failure, "marks": marks or None}
@@ -205,7 +207,10 @@ def recognise(import_id: int, now: dt.datetime) -> None:
     with writing() as session:
         is_ended = store.end_recognition(session, import_id, state, values)
     current_session().expire_all()
-    if is_ended and (failure or table.exists()):
+    if not is_ended and store.find(current_session(), import_id) is None:  # A person has discarded it meanwhile.
+        upload_files.remove_tables(path)
+        path.unlink(missing_ok=True)
+    elif is_ended and (failure or table.exists()):
         path.unlink(missing_ok=True)
     log.info("import.recognised import=%d failure=%s", import_id, failure)
 
@@ -314,7 +319,9 @@ def sweep(now: dt.datetime) -> int:
     unrecognised = store.stranded_recognitions(current_session(), now)
     for import_id in unrecognised:
         queue.enqueue(queue.PERIODIC, "recognise_import", import_id)
-    drop_abandoned(now - dt.timedelta(days=FORGOTTEN_DAYS))
+    forgotten = now - dt.timedelta(days=FORGOTTEN_DAYS)
+    drop_abandoned(forgotten)
+    upload_files.remove_nameless(forgotten)
     return len(stranded) + len(unrecognised)
 
 

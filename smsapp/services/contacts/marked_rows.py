@@ -38,7 +38,7 @@ def read(
         {i: reason for i, mark in enumerate(marks) if (reason := other_systems.reason_of(mark))} if any(marks) else {}
     )
     taken = [[] if i in reasons else row for i, row in enumerate(rows)] if reasons else rows
-    chunk = columns.read(layout, taken, width, phones, region_of(form))
+    chunk = columns.read(layout, taken, width, phones, region_of(form), as_e164=bool(form.region))
     if not reasons:
         return chunk
     left_out = [BadRow(i, reason, {"limit": width}) for i, reason in reasons.items()]
@@ -46,10 +46,13 @@ def read(
 
 
 def numbers_that_refuse(rows: Sequence[Row], form: Format, marks: bytes) -> list[str]:
-    """Return the numbers (E.164) of the rows that are marked as opted out."""
+    """Return the numbers (E.164) of the rows that are marked as opted out; of one that may be two numbers, both."""
     if not any(mark & OPTED_OUT for mark in marks):
         return []
-    texts = [
-        row[PHONE_COLUMN] for row, mark in zip(rows, marks, strict=True) if mark & OPTED_OUT and len(row) > PHONE_COLUMN
+    region = region_of(form)
+    return [
+        number
+        for row, mark in zip(rows, marks, strict=True)
+        if mark & OPTED_OUT and len(row) > PHONE_COLUMN
+        for number in phone.readings(row[PHONE_COLUMN], region)
     ]
-    return [number for number in phone.normalise_all(texts, region_of(form)) if number]

@@ -258,8 +258,9 @@ def _rows_of_file(content: bytes, result: OptOutFile) -> Iterator[Iterator[tuple
 
 def _printed_numbers(content: bytes, result: OptOutFile) -> Iterator[tuple[str, Coverage, str]]:
     """Yield what `_numbers` does from JSON, which may be several documents, one a line."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
     try:
-        documents = [orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))]
+        documents = [orjson.loads(content)]
     except orjson.JSONDecodeError:
         try:
             documents = [orjson.loads(line) for line in content.splitlines() if line.strip()]

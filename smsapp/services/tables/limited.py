@@ -29,8 +29,11 @@ from smsapp.domain.other_systems import System
 from smsapp.services.tables import reading, recognition, translating
 from smsapp.services.tables.formats import CSV, XLSX, Format
 
-CPU_SECONDS, MEMORY = 60, 2 << 30
-"""Limits of the process (CPU seconds, bytes); an ordinary workbook of a million rows stays well below them."""
+CPU_SECONDS, MEMORY, FILE_SIZE = 60, 2 << 30, 2 << 30
+"""Limits of the process: CPU seconds, bytes, bytes of a file that it writes.
+
+An ordinary workbook of a million rows stays well below them.
+"""
 PATIENCE = 180
 """The timeout of the process in seconds; the machine may be busy."""
 MOST_BYTES = 32 << 20
@@ -146,6 +149,7 @@ def _unfold(path: Path, form: Format, unfolded: Path) -> Format:
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
     gc.disable()  # Millions of values and no cycles: the collector would take a third of the time.
     try:
         sys.stdout.write(json.dumps(main(Path(sys.argv[1]), Wanted(**json.loads(sys.argv[2])))))

@@ -12,7 +12,8 @@ from typing import BinaryIO
 from smsapp.domain.errors import Problem, Refusal
 
 GZIP = b"\x1f\x8b"
-MOST_UNPACKED = 4 << 30
+MOST_UNPACKED = 1 << 30
+"""Bytes: what a person's files that wait may take together (services/contacts/imports.py)."""
 BLOCK = 1 << 17
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 

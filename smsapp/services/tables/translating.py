@@ -97,10 +97,8 @@ def _translate_table(path: Path, target: Path, named: System | None, region: str
     form = recognition.recognise(path)
     headings = reading.parted(reading.sample(path, form), form)[0]
     if named is None:
-        named = next(
-            (system for system in other_systems.RECOGNISED if not other_systems.missing(system, headings)), None
-        )
-    if named is None:
+        named = other_systems.recognised(headings)
+    if named in {None, System.TABLE}:
         return Translated(form, b"")
     if named is System.PINPOINT and [heading.strip() for heading in headings] == [pinpoint_endpoints.USER_ID_LIST]:
         raise Refusal(Problem("pinpoint_ids_only", "file"))
@@ -109,7 +107,7 @@ def _translate_table(path: Path, target: Path, named: System | None, region: str
         raise Refusal(Problem("system_headings", "file", {"system": other_systems.NAMES[named], **facts}))
     if named not in other_systems.TRANSLATED:
         return Translated(replace(form, system=named.value, region=other_systems.REGIONS.get(named, "")), b"")
-    parts = _table_parts(reading.chunks(path, form, 0, BATCH), [heading.strip() for heading in headings], named)
+    parts = _table_parts(reading.chunks(path, form, 0, BATCH), other_systems.as_meant(named, headings), named)
     return _write(target, named, parts, region, first_row=form.heading_row + 1)
 
 
@@ -152,7 +150,7 @@ def _write(target: Path, system: System, parts: Iterator[Part], region: str, *, 
     if system is System.PINPOINT:
         reader, short_name = pinpoint_endpoints.Endpoints(region), pinpoint_endpoints.short_name
     else:
-        reader, short_name = listmonk_subscribers.Subscribers(), listmonk_subscribers.short_name
+        reader, short_name = listmonk_subscribers.Subscribers(region), listmonk_subscribers.short_name
     with target.open("w", encoding="utf-8", newline="") as file:
         table = _Table(file, short_name)
         for columns, count, bad in parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,6 +159,16 @@ def bad_records_after(session: Session, source: str, after: int, limit: int) -> 
     """Return the rows of one source in the order they came, above the id `after`."""
     query = sa.select(BadRecord).where(BadRecord.source == source, BadRecord.id > after)
     return list(session.scalars(query.order_by(BadRecord.id).limit(limit)))
+
+
+def bad_rows(session: Session, source: str) -> Iterator[int]:
+    """Yield the numbers of the rows of a file that were refused."""
+    after = 0
+    query = sa.select(BadRecord.id, BadRecord.facts).where(BadRecord.source == source).order_by(BadRecord.id)
+    while page := session.execute(query.where(BadRecord.id > after).limit(1000)).all():
+        for _id, facts in page:
+            yield int(facts.get("row", 0))
+        after = page[-1].id
 
 
 # Keys

@@ -49,13 +49,18 @@ class Import(Base):
     merged: Mapped[int] = mapped_column(default=0, server_default="0")
     """Rows of people of whom another row came in."""
     opted_out: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Rows whose numbers were put on the opt-out list, or were there."""
+    """Numbers of rows that were put on the opt-out list, or were there; a row that may be two numbers has both."""
     segment_name: Mapped[str] = mapped_column(sa.String(120), default="", server_default="")
     """The segment that the people of the file become; "" for none"""
     lease_until: Mapped[dt.datetime | None]
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
     finished_at: Mapped[dt.datetime | None]
+
+    @property
+    def rows(self) -> int:
+        """Rows read that are not blank: new, updated, merged or refused."""
+        return self.added + self.changed + self.merged + self.refused
 
 
 def imports(session: Session, limit: int = 50) -> list[Import]:
@@ -117,9 +122,11 @@ def advance_import(
     return changed(session, statement) == 1
 
 
-def end_import(session: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> None:
-    ended = sa.update(Import).where(Import.id == import_id)
-    changed(session, ended.values(state=state, failure=failure, finished_at=now, lease_until=None))
+def end_import(session: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> bool:
+    """End a running import; return False if it is none. Its row is locked until the transaction ends."""
+    ended = sa.update(Import).where(Import.id == import_id, Import.state == ImportState.RUNNING)
+    values = ended.values(state=state, failure=failure, finished_at=now, lease_until=None)
+    return changed(session, values) == 1
 
 
 def stranded_imports(session: Session, now: dt.datetime) -> list[int]:
@@ -143,6 +150,11 @@ def abandoned_uploads(session: Session, before: dt.datetime | None) -> list[Impo
     """Return imports that were uploaded before that moment, or ever, and never started."""
     query = sa.select(Import).where(Import.state.in_(BEGUN_NOT))
     return list(session.scalars(query if before is None else query.where(Import.created_at < before)))
+
+
+def named_paths(session: Session, paths: Collection[str]) -> set[str]:
+    """Return those of the paths that an import names."""
+    return set(session.scalars(sa.select(Import.path).where(one_of(Import.path, paths))))
 
 
 def count_unfinished(session: Session, before: dt.datetime | None) -> int:
