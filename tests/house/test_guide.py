@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from functools import cache
 from pathlib import Path
@@ -111,6 +112,13 @@ def test_a_section_is_short_enough_to_be_read(path: Path) -> None:
     assert len(words) < 5000
     assert words.count("\n# ") == 0
     assert words.startswith("# ")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_column_of_a_table_has_a_heading(path: Path) -> None:
+    rows = path.read_text().splitlines()
+    headings = [row for row, below in itertools.pairwise(rows) if re.fullmatch(r"\|[-:| ]+\|", below)]
+    assert not [row for row in headings if not all(cell.strip() for cell in row.strip("|").split("|"))]
 
 
 def test_pictures_are_small() -> None:
