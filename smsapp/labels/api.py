@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.api_key import KeyState, Scope
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "api_key_name": _l("Give the key a name of at most %(most)s characters."),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.approval_digest import APPROVER, ESTIMATE
 from smsapp.labels.campaigns import DRAFT_FIELDS
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "approval_missing": _l(

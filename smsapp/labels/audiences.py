@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.audience_rule import NamedAudience
 from smsapp.domain.segment import Match
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "segment_on_both_sides": _l("A segment cannot be chosen and left out at the same time."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "backup_damaged": _l("This file is no whole backup: it is damaged, was changed or is cut off. Use another one."),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.budget import BudgetScope, BudgetUnit
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     BudgetScope.ALL: _l("Everything"),

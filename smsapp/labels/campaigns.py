@@ -7,7 +7,6 @@ import datetime as dt
 from babel.dates import get_day_names
 from flask_babel import format_date, format_decimal, get_locale, ngettext
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain import message
 from smsapp.domain.campaign import Action, Sort, Status, Tab
@@ -16,6 +15,7 @@ from smsapp.domain.rest_days import DayKind, DaysOff, Rest
 from smsapp.domain.schedule import LAST_DAY, Kind, Note, Schedule
 from smsapp.domain.writing import Form
 from smsapp.labels.dates import written_date
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "date_too_far": _l("Choose a date before the year %(year)s."),

@@ -7,11 +7,11 @@ from typing import Any
 
 from flask_babel import format_decimal, get_locale, ngettext
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.numbering import NumberClass
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.labels import outcomes
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "channel_kind_unknown": _l(

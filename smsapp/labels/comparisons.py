@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from flask_babel import format_decimal
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.comparison import Cause, Figure, Why
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.labels.reports import LABELS as REASONS
 
 LABELS = {

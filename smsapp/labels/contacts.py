@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.contact import Type
 from smsapp.domain.import_state import ImportState
 from smsapp.domain.quota import Measure
 from smsapp.domain.rejection import Reason
 from smsapp.domain.trust import KeyKind, Origin, Rule
 from smsapp.labels import other_systems
+from smsapp.labels.locales import lazy_gettext as _l
 
 ENCODINGS = {
     "utf-8": "UTF-8",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.run import FailoverReason, HoldReason, PinReason
+from smsapp.labels.locales import lazy_gettext as _l
 
 STAYS: dict[PinReason, Any] = {
     PinReason.PERSON: _l("A person has decided that this run stays on its channel."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "no_send": _l("This server shows pages only (NO_SEND). Nothing was sent; start it without --no-send first."),

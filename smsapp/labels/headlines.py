@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.headline import Say
+from smsapp.labels.locales import lazy_gettext as _l
 
 SENTENCES: dict[Say, Any] = {
     Say.NOT_SENT_YET: _l("Not sent yet."),

@@ -7,10 +7,10 @@ from typing import Any
 
 from flask_babel import format_decimal, format_percent, get_timezone, ngettext
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp import labels
 from smsapp.labels import dates, reports
+from smsapp.labels.locales import lazy_gettext as _l
 
 NEEDS: dict[str, Any] = {
     "queue_down": _l("The queue does not answer: nothing is sent until it does."),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.key_watch import AlarmKind, TextSign
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     AlarmKind.GROWTH: _l("Unusually many new contacts"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from smsapp.domain.ledger_condition import LedgerCondition, LedgerOperator, LedgerParam
 from smsapp.domain.outcome import Outcome
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.labels.outcomes import LABELS as OUTCOMES
 
 PROBLEMS = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.other_systems import System
 from smsapp.domain.rejection import Reason
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     System.PINPOINT: _l("endpoints or a segment, CSV or JSON"),

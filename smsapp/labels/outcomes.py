@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.outcome import Outcome
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS: dict[Outcome, Any] = {
     Outcome.BAD_NUMBER: _l("Wrong number"),

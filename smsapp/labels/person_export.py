@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
+from smsapp.labels.locales import lazy_gettext as _l
 
 SECTIONS = {
     "profile": _l("Profile"),

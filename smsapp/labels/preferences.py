@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "cap_per_day": _l("Write a number from 1 to %(most)s per day, or leave it empty."),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.erasure import ErasureState
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "erasure_nobody": _l("Write a user id or a phone number."),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.message import Status
 from smsapp.domain.proof import NotSent
 from smsapp.labels import reports
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     NotSent.NUMBER_NOT_ALLOWED: _l("The channel does not write to this kind of number or country"),

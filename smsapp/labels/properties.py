@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.property_change import ChangeKind, ChangeState, Winner
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     ChangeKind.RETYPE: _l("Change of type"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.carrier_prefixes import Carrier
 from smsapp.domain.registration import (
     EXPIRED,
@@ -17,6 +15,7 @@ from smsapp.domain.registration import (
     RegistrationSource,
     RegistrationState,
 )
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     Carrier.MOBILE: _l("China Mobile"),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.consent import ConsentSource
 from smsapp.domain.optout import Confirmation, OptOutSource
 from smsapp.domain.refusal import Suspicion
 from smsapp.domain.scope import Scope
+from smsapp.labels.locales import lazy_gettext as _l
 
 SCOPES: dict[StrEnum, Any] = {
     Scope.EVERYTHING: _l("Every text"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import FAILED_STATES, Resolution, Status
 from smsapp.domain.outcome import Charged, Outcome
@@ -22,6 +20,7 @@ from smsapp.domain.run import (
 from smsapp.domain.trust import Origin
 from smsapp.labels import outcomes
 from smsapp.labels.failover import ROUTES, STAYS
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     **{f"route_{code}": text for code, text in STAYS.items() if code is not PinReason.PERSON},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "schema_empty": _l("The database is empty; run: flask db upgrade"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Kind, Match, Operator, Unit
+from smsapp.labels.locales import lazy_gettext as _l
 
 AFTER_VALUES = {Operator.BETWEEN_AGO: _l("ago"), Operator.ANNIVERSARY: _l("days (0 = today)")}
 """What stands behind the values of a condition."""

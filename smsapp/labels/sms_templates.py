@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.sms_template import Audit, Purpose, SyncFate, TemplateSource
 from smsapp.domain.template_file import Fate
 from smsapp.labels import channels, outcomes
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     Audit.PENDING: _l("Waiting for approval"),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.campaign import Action
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "tag_too_long": _l("“%(name)s” is too long for a tag; at most %(most)s characters fit. Separate tags by commas."),

@@ -5,9 +5,8 @@ Apart from registrations.py, as a carrier and a number are both "mobile", which 
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.contact_details import ContactKind
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     ContactKind.LINK: _l("Link"),

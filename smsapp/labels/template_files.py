@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.template_file import Fate, TemplateField
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     Fate.ADDED: _l("Template added"),

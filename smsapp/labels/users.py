@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.rights import Right
 from smsapp.domain.roles import Role
+from smsapp.labels.locales import lazy_gettext as _l
 
 PROBLEMS = {
     "forbidden": _l("Your role does not allow this: %(right)s. It needs the role %(role)s."),

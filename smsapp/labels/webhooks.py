@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
-
 from smsapp.domain.webhook import DeliveryState, EventKind
+from smsapp.labels.locales import lazy_gettext as _l
 
 LABELS = {
     EventKind.RUN_STARTED: _l("A run has started"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.api_key import KeyState, Scope, scopes_of
 from smsapp.domain.errors import Refusal
 from smsapp.domain.rights import Right
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.platform import api_keys, clock
 from smsapp.web import guard
 from smsapp.web.forms import put_problems

@@ -6,6 +6,7 @@ language instead of a search through Jinja's and Flask-Babel's contexts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +28,10 @@ class Templates(Environment):
     def __init__(self, app: Flask, **options: Any) -> None:
         super().__init__(app, **options)
         self.filters[_WORD], self.filters[_ADDRESS] = _translated, _addressed
+
+    def make_globals(self, d: Mapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """Return what every template knows: the one table itself, which Jinja would wrap anew for each import."""
+        return super().make_globals(d) if d else self.globals
 
     def _generate(self, source: nodes.Template, *arguments: Any, **options: Any) -> str:
         return super()._generate(_Direct().visit(source), *arguments, **options)

@@ -9,11 +9,11 @@ from typing import Any
 
 from flask import Blueprint, Response, request, stream_with_context
 from flask_babel import get_timezone
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain import csv_text
 from smsapp.domain.audit_filter import AuditFilter
 from smsapp.domain.rights import Right
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.platform import audit_pages, clock, users
 from smsapp.web import guard, inputs
 from smsapp.web.guard import needs

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Response, flash, render_template, request, url_for
 from flask_babel import get_timezone, ngettext
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
 
 from smsapp.domain.campaign import Action, Sort, Status, Tab, may
@@ -20,6 +19,7 @@ from smsapp.domain.tags import Item
 from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
 from smsapp.labels.audiences import audience_in_words
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.apps import key_watch
 from smsapp.services.campaigns import campaign_approvals, campaign_list, campaigns, drafts
 from smsapp.services.campaigns.campaign_list import Line, Wanted

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain import number_limits
 from smsapp.domain.errors import NotFound, Problem, Refusal
@@ -17,6 +16,7 @@ from smsapp.labels import channels as words
 from smsapp.labels import sentence
 from smsapp.labels import sms_templates as template_words
 from smsapp.labels.channels import told
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.channels import accounts, callback_addresses, channel_health, channel_secrets, registry
 from smsapp.services.channels.account_calls import TestResult
 from smsapp.services.platform import clock

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.proof import LONGEST_NAME, MOST_COLLEAGUES
 from smsapp.domain.rights import Right
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.platform import clock
 from smsapp.services.sending import colleagues
 from smsapp.web import guard

@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from smsapp.domain import phone
@@ -14,6 +13,7 @@ from smsapp.domain.consent import ConsentProperty
 from smsapp.domain.errors import Refusal
 from smsapp.domain.rights import Right
 from smsapp.labels import sentence
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.contacts import consents, contacts, coverages
 from smsapp.services.contacts.consents import Statement
 from smsapp.services.platform import clock

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, request, url_for
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.rejection import Reason
 from smsapp.domain.rights import Right
 from smsapp.labels import reports as report_words
 from smsapp.labels.contacts import why
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.contacts import consents, contacts, number_searches, proposals, value_sources
 from smsapp.services.contacts.proposals import Chosen
 from smsapp.services.platform import clock, keyset_page

@@ -9,7 +9,6 @@ from typing import Any
 from flask import Blueprint, Response, current_app, flash, jsonify, request, session
 from flask_babel import force_locale
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError, generate_csrf
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
@@ -21,6 +20,7 @@ from smsapp.domain import log_context
 from smsapp.domain.errors import NotFound, OutOfTime, Refusal
 from smsapp.domain.rights import Forbidden, roles_with
 from smsapp.labels.api import problem_document
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.web import guard, refill
 from smsapp.web.language import LANGUAGES
 from smsapp.web.render import page, wants_piece

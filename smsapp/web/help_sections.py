@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from flask import request, url_for
-from flask_babel import lazy_gettext as _l
 from flask_login import current_user
+
+from smsapp.labels.locales import lazy_gettext as _l
 
 PARTS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (_l("Begin here"), ("first-message", "home", "demo")),

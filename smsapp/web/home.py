@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, request, url_for
 from flask_babel import get_timezone
-from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
 from smsapp.domain.rights import Right
 from smsapp.labels import campaigns, dates
 from smsapp.labels import home as words
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.monitoring import home, needs
 from smsapp.services.monitoring.needs import Need
 from smsapp.services.platform import clock, setup, users

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.rights import Right
 from smsapp.domain.trust import MOST_NEW_NAMES, KeyKind, Rule
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.apps import app_keys, key_secrets, quotas
 from smsapp.services.contacts import contacts
 from smsapp.services.platform import clock

@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 from flask import Blueprint, Response, flash, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.rights import Right
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.contacts import frequency_caps
 from smsapp.services.platform import clock
 from smsapp.services.sending import approval_rule

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.property_change import ASIDE, ChangeKind, Winner
 from smsapp.domain.rights import Right
 from smsapp.labels import sentence
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.contacts import properties
 from smsapp.services.platform import clock
 from smsapp.web import guard

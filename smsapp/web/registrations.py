@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from smsapp.domain.errors import NotFound, Refusal
@@ -13,6 +12,7 @@ from smsapp.domain.rights import Right
 from smsapp.labels import registrations as words
 from smsapp.labels import sentence
 from smsapp.labels import sms_templates as template_words
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.services.templates import registration_rule, registration_statements, registration_sync, registrations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from smsapp.domain.errors import NotFound, Refusal
@@ -12,6 +11,7 @@ from smsapp.domain.refusal import Suspicion
 from smsapp.domain.rights import Right
 from smsapp.domain.scope import EVERYTHING, Scope
 from smsapp.labels import sentence
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.channels import accounts
 from smsapp.services.contacts import coverages, number_searches, opt_outs
 from smsapp.services.platform import clock, keyset_page

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, flash, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.rights import Right
 from smsapp.labels import campaigns as words
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.campaigns import calendar_days
 from smsapp.services.campaigns.calendar_days import Changed
 from smsapp.services.platform import clock

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.rights import Right
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.labels.privacy import table_name
 from smsapp.services.platform import clock
 from smsapp.services.privacy import retention

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import url_for
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.headline import Offer
 from smsapp.domain.rights import Right
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.reports.reports import Report
 from smsapp.web import guard
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import get_timezone, ngettext
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp import labels
 from smsapp.domain import segment as rules
@@ -23,6 +22,7 @@ from smsapp.labels import ledger_conditions
 from smsapp.labels import reports as report_words
 from smsapp.labels import segments as words
 from smsapp.labels.dates import written
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.contacts import ledger_choices, segments, uploaded_lists
 from smsapp.services.platform import clock, tags
 from smsapp.web import filters, guard, inputs

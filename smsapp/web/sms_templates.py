@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.billed_parts import measure
 from smsapp.domain.bounds import LONGEST_DECLARED, Bound
@@ -18,6 +17,7 @@ from smsapp.domain.tags import Item
 from smsapp.domain.template_problems import UNSUBSCRIBE, entry_problems
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.channels import accounts
 from smsapp.services.platform import clock, keyset_page
 from smsapp.services.platform import tags as item_tags

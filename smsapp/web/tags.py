@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain import tags as rules
 from smsapp.domain.errors import Refusal
 from smsapp.domain.rights import Right
 from smsapp.domain.tags import Item
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.campaigns import archiving
 from smsapp.services.platform import clock, tags
 from smsapp.web import guard, refill

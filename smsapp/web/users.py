@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.rights import Right, sees_numbers
 from smsapp.domain.roles import Role
 from smsapp.labels import sentence
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.platform import clock, login_links, provider_sign_in, second_factor, sessions, users
 from smsapp.web import guard
 from smsapp.web.forms import put_problems

@@ -6,11 +6,11 @@ import datetime as dt
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.rights import Right
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.apps import webhooks
 from smsapp.services.platform import clock
 from smsapp.web import guard, inputs

@@ -52,6 +52,8 @@ class Line:
     """Messages per second recently, while sending."""
     last: ListedRun | None = None
     """The newest sending, over or not: when it began and ended."""
+    ended_at: dt.datetime | None = None
+    """When a run ended last, also one that repeats another."""
     sendings: int = 1
     """How many sendings the numbers add up; of a recurring campaign a person counts once in each."""
     tags: Sequence[str] = ()
@@ -193,8 +195,8 @@ def lines(ids: Sequence[int]) -> list[Line]:
         return []
     row_by_id = campaign_list.rows(current_session(), ids)
     funnels = campaign_funnels(current_session(), ids)
-    active_runs, latest = campaign_list.runs(current_session(), ids)
-    sending = [run.id for run in active_runs.values() if run.state == RunState.SENDING]
+    runs = campaign_list.runs(current_session(), ids)
+    sending = [run.id for run in runs.unfinished.values() if run.state == RunState.SENDING]
     paces = recipients.paces(current_session(), sending)
     sendings = campaign_list.count_runs(
         current_session(), [id_ for id_ in ids if id_ in row_by_id and row_by_id[id_].campaign.recurring]
@@ -204,14 +206,15 @@ def lines(ids: Sequence[int]) -> list[Line]:
     for campaign_id in ids:
         if campaign_id not in row_by_id:
             continue
-        run = active_runs.get(campaign_id)
+        run = runs.unfinished.get(campaign_id)
         result.append(
             Line(
                 *row_by_id[campaign_id],
                 funnels.get(campaign_id),
                 run,
                 paces.get(run.id) if run else None,
-                latest.get(campaign_id),
+                runs.newest.get(campaign_id),
+                runs.ended_at.get(campaign_id),
                 sendings.get(campaign_id, 1),
                 tags_by_id.get(campaign_id, ()),
             )
@@ -233,32 +236,29 @@ def _facts(value: object) -> object:
 def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[UpcomingSlots]:
     """Return the first `most` fires of waiting campaigns within the span; those that should have begun come first."""
     fires: list[UpcomingSlots] = []
-    rest_days = calendar.rest_days()
     # The earliest fires belong to the campaigns that are due first, so at most `most` campaigns are read.
-    for campaign in due_between(current_session(), now - OVERDUE, now + span, most):
+    due = due_between(current_session(), now - OVERDUE, now + span, most)
+    schedule_by_id = {campaign.id: Schedule.from_json(campaign.schedule) for campaign in due}
+    rest_days = calendar.rest_days_of(schedule_by_id.values())
+    for campaign in due:
         if campaign.next_due_at is not None:
-            schedule = Schedule.from_json(campaign.schedule)
             before = campaign.next_due_at - dt.timedelta(seconds=1)
-            due = schedules.fires_until(schedule, before, now + span, rest_days)
-            fires.extend(UpcomingSlots(campaign, fire) for fire in due)
+            planned = schedules.fires_until(schedule_by_id[campaign.id], before, now + span, rest_days)
+            fires.extend(UpcomingSlots(campaign, fire) for fire in planned)
     return sorted(fires, key=lambda entry: (entry.fire.at, entry.campaign.id))[:most]
 
 
 def _refresh(rows: Sequence[Line], now: dt.datetime) -> int | None:
-    wishes = [wish for line in rows if (wish := _wish(line, now)) is not None]
-    finished = campaign_list.finished_since(
-        current_session(),
-        [line.campaign.id for line in rows if line.funnel and line.funnel.awaiting],
-        now - RECEIPTS_WATCHED,
-    )
-    return min([*wishes, *([RECEIPTS] if finished else [])], default=None)
+    return min((wish for line in rows if (wish := _wish(line, now)) is not None), default=None)
 
 
 def _wish(line: Line, now: dt.datetime) -> int | None:
+    """Return in how many seconds a row will be different; None if it stays as it is."""
     if line.campaign.status == Status.SENDING:
         return QUIET if line.held else BUSY
     if line.campaign.status == Status.WAITING and line.campaign.next_due_at is not None:
         seconds = (line.campaign.next_due_at - now).total_seconds()
         # If a campaign is long overdue, nothing starts campaigns at the moment; reloading faster does not help.
         return min(max(BUSY, int(seconds) + 1), LONGEST_WAIT) if seconds > -60 else QUIET
-    return None
+    awaits_receipts = line.funnel is not None and line.funnel.awaiting
+    return RECEIPTS if awaits_receipts and line.ended_at and line.ended_at >= now - RECEIPTS_WATCHED else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from smsapp.domain.rest_days import RestDays, merged
+from collections.abc import Iterable
+
+from smsapp.domain.rest_days import NO_REST_DAYS, RestDays, merged
+from smsapp.domain.schedule import Schedule
 from smsapp.store import rest_days as store
 from smsapp.store.db import current_session
 
@@ -10,3 +13,8 @@ from smsapp.store.db import current_session
 def rest_days() -> RestDays:
     """Return the calendar, as the current transaction sees it."""
     return merged(store.stored(current_session()))
+
+
+def rest_days_of(schedules: Iterable[Schedule]) -> RestDays:
+    """Return the calendar for these schedules: it is read only if one of them rests."""
+    return rest_days() if any(schedule.rest for schedule in schedules) else NO_REST_DAYS

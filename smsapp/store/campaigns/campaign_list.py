@@ -220,40 +220,46 @@ _ROWS = (
     .where(Campaign.id.in_(_ids), Campaign.deleted_at.is_(None))
     .execution_options(populate_existing=True)
 )
-_NEWEST = sa.select(sa.func.max(Run.id)).where(Run.campaign_id.in_(_ids), Run.repeats.is_(None))
+_NEWEST = sa.select(sa.func.max(Run.id)).where(Run.campaign_id.in_(_ids)).group_by(Run.campaign_id)
 _LISTED = sa.select(*(getattr(Run, name) for name in ListedRun._fields), Run.repeats)
 # A union, because PostgreSQL reads the whole table for an OR of these.
 _RUNS = sa.union(
     _LISTED.where(Run.campaign_id.in_(_ids), Run.finished_at.is_(None)),
-    _LISTED.where(Run.id.in_(_NEWEST.group_by(Run.campaign_id))),
+    _LISTED.where(Run.id.in_(_NEWEST.where(Run.repeats.is_(None)))),
+    _LISTED.where(Run.id.in_(_NEWEST)),
 )
 _RUN_COUNTS = (
     sa.select(Run.campaign_id, sa.func.count())
     .where(Run.campaign_id.in_(_ids), Run.repeats.is_(None), Run.state != RunState.MISSED)
     .group_by(Run.campaign_id)
 )
-_FINISHED = sa.select(Run.id).where(Run.campaign_id.in_(_ids), Run.finished_at >= sa.bindparam("since")).limit(1)
 
 
-def runs(session: Session, campaign_ids: Sequence[int]) -> tuple[dict[int, ListedRun], dict[int, ListedRun]]:
-    """Return {campaign id: its unfinished run}, and {campaign id: its newest run, not counting repetitions}."""
-    unfinished: dict[int, ListedRun] = {}
-    newest: dict[int, ListedRun] = {}
+class ListedRuns(NamedTuple):
+    """What the list shows of the runs of some campaigns, each by the campaign's id."""
+
+    unfinished: dict[int, ListedRun]
+    newest: dict[int, ListedRun]
+    """Not counting those that repeat another one."""
+    ended_at: dict[int, dt.datetime]
+    """When the newest run ended, also one that repeats another."""
+
+
+def runs(session: Session, campaign_ids: Sequence[int]) -> ListedRuns:
+    result = ListedRuns({}, {}, {})
     for *columns, repeats in session.execute(_RUNS, {"ids": campaign_ids}):
         run = ListedRun(*columns)
+        campaign_id = run.campaign_id
         if run.finished_at is None:
-            unfinished[run.campaign_id] = run
-        if repeats is None and (run.campaign_id not in newest or newest[run.campaign_id].id < run.id):
-            newest[run.campaign_id] = run
-    return unfinished, newest
+            result.unfinished[campaign_id] = run
+        else:
+            result.ended_at[campaign_id] = max(run.finished_at, result.ended_at.get(campaign_id, run.finished_at))
+        if repeats is None and (campaign_id not in result.newest or result.newest[campaign_id].id < run.id):
+            result.newest[campaign_id] = run
+    return result
 
 
 def count_runs(session: Session, campaign_ids: Sequence[int]) -> dict[int, int]:
     """Return {campaign id: number of runs}; runs that repeat another one and missed ones do not count."""
     rows = session.execute(_RUN_COUNTS, {"ids": campaign_ids}) if campaign_ids else ()
     return {campaign: n for campaign, n in rows}  # noqa: C416 a Row is no pair to mypy
-
-
-def finished_since(session: Session, campaign_ids: Sequence[int], since: dt.datetime) -> bool:
-    """Return whether a run of one of these campaigns finished at this moment or later."""
-    return bool(campaign_ids) and session.scalar(_FINISHED, {"ids": campaign_ids, "since": since}) is not None

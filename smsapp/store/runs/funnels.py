@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import Status
 from smsapp.store.runs.runs import Run
-from smsapp.store.runs.tallies import EXCLUDED, Tally, parsed
+from smsapp.store.runs.tallies import EXCLUDED, STATUSES, Tally, parsed
 
 
 def run_funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
@@ -60,9 +60,9 @@ def _funnels(
         if state == EXCLUDED:
             excluded.setdefault(key_id, {})[reason] = int(n)
         elif not is_earlier:
-            messages.setdefault(key_id, Counter())[Status[state.upper()]] += int(n)
+            messages.setdefault(key_id, Counter())[STATUSES[state]] += int(n)
         elif merged:
-            messages.setdefault(key_id, Counter())[Status[state.upper()]] -= int(n)
+            messages.setdefault(key_id, Counter())[STATUSES[state]] -= int(n)
     return {
         key_id: Funnel(int(target), int(planned), excluded.get(key_id, {}), messages.get(key_id, {}), int(parts))
         for key_id, target, planned, parts in totals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -46,6 +47,8 @@ def tally_key(status: Status) -> str:
     return status.name.lower()
 
 
+STATUSES = {tally_key(status): status for status in Status}
+"""By the `state` under which tallies count them."""
 EARLIER = "was_"
 """Prefix of the `state` of tallies that count a run's people by their status in the run that it repeats."""
 
@@ -55,6 +58,7 @@ def earlier_key(status: Status) -> str:
     return EARLIER + tally_key(status)
 
 
+@cache
 def parsed(state: str) -> tuple[str, bool]:
     """Return a tally's `state` without the prefix, and whether it counts people by their earlier status."""
     return state.removeprefix(EARLIER), state.startswith(EARLIER)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, IntegerField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from smsapp.domain.api_key import MOST_NAME, PER_MINUTE, Scope
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.web.forms import PageForm
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
 from wtforms import DecimalField, RadioField, SelectField, StringField
 from wtforms.validators import Optional
 
 from smsapp.domain.budget import BudgetScope, BudgetUnit
 from smsapp.labels import label
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.sending import budgets
 from smsapp.services.sending.budgets import WantedBudget
 from smsapp.web.forms import PageForm

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import (
     BooleanField,
     IntegerField,
@@ -36,6 +35,7 @@ from smsapp.domain.writing import Form
 from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
 from smsapp.labels.audiences import MATCHES
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.web.forms import PageForm
 from smsapp.web.forms.fields import Checkboxes, Dates, Day, TimeOfDay
 from smsapp.web.forms.picking import Pick, PickMany

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import (
     BooleanField,
     DecimalField,
@@ -29,6 +28,7 @@ from smsapp.domain.run_snapshot import NO_HOURS
 from smsapp.domain.scope import Scope
 from smsapp.domain.sms_template import variables
 from smsapp.labels.channels import CLASSES
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.labels.replies import SCOPES
 from smsapp.labels.segments import property_name
 from smsapp.services.channels import accounts

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, StringField
 
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.web.forms import PageForm
 
 

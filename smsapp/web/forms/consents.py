@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField, FileRequired
 from wtforms import RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import Length
 
 from smsapp.domain.consent import LONGEST_WORDS
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.web.forms import PageForm
 from smsapp.web.forms.replies import ScopeForm
 

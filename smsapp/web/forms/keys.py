@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from flask import request
-from flask_babel import lazy_gettext as _l
 from wtforms import RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from smsapp.domain.trust import KeyKind, Rule
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.apps.app_keys import MOST_NAME, KeyRow
 from smsapp.web.forms import PageForm
 

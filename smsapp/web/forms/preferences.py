@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, DecimalField, IntegerField
 from wtforms.validators import InputRequired, Optional
 
 from smsapp.domain.approval import ApprovalRule
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.contacts.frequency_caps import FrequencyCaps
 from smsapp.web.forms import PageForm
 

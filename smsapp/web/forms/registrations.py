@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
 from wtforms import IntegerField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
@@ -18,6 +17,7 @@ from smsapp.domain.registration import (
     RegistrationState,
 )
 from smsapp.labels import label
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.templates.registration_statements import Statement, end_of_day
 from smsapp.web import inputs
 from smsapp.web.forms import PageForm

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField, FileRequired
 from wtforms import RadioField, SelectMultipleField, StringField
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from smsapp.domain.scope import Coverage, Scope
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.labels.replies import SCOPES
 from smsapp.web.forms import PageForm
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField, FileRequired
 
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.web.forms import PageForm
 
 

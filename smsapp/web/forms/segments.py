@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField
 from wtforms import RadioField, SelectField, StringField
 
@@ -31,6 +30,7 @@ from smsapp.domain.segment import (
     Value,
 )
 from smsapp.domain.segment_reader import read_condition
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.contacts.hidden_numbers import Hides
 from smsapp.web.forms import PageForm
 from smsapp.web.forms.tags import TagFields

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField, FileRequired
 from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired
 
 from smsapp.domain.sms_template import KNOWN_PURPOSES, Audit, Entry, Purpose, entry
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.labels.sms_templates import LABELS
 from smsapp.web import inputs
 from smsapp.web.forms import PageForm

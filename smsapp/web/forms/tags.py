@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from wtforms import HiddenField, StringField
 
 from smsapp.domain import tags as rules
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.web.forms import PageForm
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, PasswordField, RadioField, SelectField, StringField
 from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from smsapp.domain.roles import Role
 from smsapp.labels import label
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.web.forms import PageForm
 
 REQUIRED = InputRequired(_l("Please fill this in."))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
 from wtforms import DateTimeLocalField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from smsapp.domain.webhook import OFFERED
 from smsapp.labels import label
+from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.apps.webhooks import MOST_NAME, MOST_URL
 from smsapp.web.forms import PageForm
 
