@@ -22,8 +22,8 @@ def current() -> Locale | None:
     """Return the locale of this request or command; None outside of both."""
     locale: Locale | None
     try:
-        # Past the proxy, which takes longer than the look-up itself; a page asks a thousand times.
-        locale = app_ctx._get_current_object().g._flask_babel.babel_locale
+        # Past the proxy, which takes longer than the look-up itself; a page asks hundreds of times.
+        locale = app_ctx._get_current_object().g._flask_babel.babel_locale  # type: ignore[attr-defined]
     except (AttributeError, RuntimeError):
         locale = None
     return locale or get_locale()

@@ -6,7 +6,7 @@ language instead of a search through Jinja's and Flask-Babel's contexts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any
 
@@ -29,7 +29,7 @@ class Templates(Environment):
         super().__init__(app, **options)
         self.filters[_WORD], self.filters[_ADDRESS] = _translated, _addressed
 
-    def make_globals(self, d: Mapping[str, Any] | None) -> MutableMapping[str, Any]:
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         """Return what every template knows: the one table itself, which Jinja would wrap anew for each import."""
         return super().make_globals(d) if d else self.globals
 

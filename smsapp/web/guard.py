@@ -135,7 +135,8 @@ def long(view: View) -> View:
 
 def may(right: Right) -> bool:
     """Return whether the person who reads this page has the right: for buttons that not everybody gets."""
-    return current_user.is_authenticated and rights.may(current_user.role, right)
+    person = current_user._get_current_object()  # once: each use of the proxy searches for the person
+    return person.is_authenticated and rights.may(person.role, right)
 
 
 def reader() -> SignedIn:

@@ -83,16 +83,15 @@ class Letters:
         return self._written(people.reachable(current_session(), self.chosen, members, backwards=backwards))
 
     def _written(self, recipients: Sequence[people.Recipient]) -> list[RenderedMessage]:
-        write = sms_template.compile_text(self.template.text)
+        write = sms_template.compile_text(sms_template.full_text(self.template.signature, self.template.text))
         names = sms_template.variables(self.template.text)
-        letters = []
         filled = filled_all(names, self.mapping, [recipient.params for recipient in recipients])
-        for recipient, values in zip(recipients, filled, strict=True):
-            text = sms_template.full_text(self.template.signature, write(values))
-            billed = billed_parts.parts(text, is_domestic(recipient.phone))
-            person = (recipient.contact_id, recipient.xwho, recipient.phone)
-            letters.append(RenderedMessage(*person, text, billed, values))
-        return letters
+        texts = list(map(write, filled))
+        billed = billed_parts.parts_of_all(texts, [is_domestic(recipient.phone) for recipient in recipients])
+        return [
+            RenderedMessage(recipient.contact_id, recipient.xwho, recipient.phone, text, parts, values)
+            for recipient, text, parts, values in zip(recipients, texts, billed, filled, strict=True)
+        ]
 
 
 def unfilled(template: SmsTemplate) -> RenderedMessage:

@@ -43,8 +43,8 @@ class Coverage:
     whole: bool
     """True if these were all of the segment."""
     held: Mapping[str, int]
-    examples: Mapping[str, str] = field(repr=False)
-    """A value of each property as it is written in a text, not masked: the page masks it."""
+    examples: Mapping[str, Any] = field(repr=False)
+    """A value of each property."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Choice:
     held: int | None
     """How many of the people read have a value; None if nobody was read."""
     example: str = field(repr=False)
+    """A value as it is written in a text, not masked: the page masks it."""
     double: bool
     """True if another property means the same: the technical name tells them apart."""
 
@@ -88,7 +89,7 @@ def choices(coverage: Coverage | None) -> list[Choice]:
             row.label,
             Type(row.type),
             coverage.held.get(row.name, 0) if coverage else None,
-            coverage.examples.get(row.name, "") if coverage else "",
+            _example(coverage.examples.get(row.name), Type(row.type)) if coverage else "",
             row.name in doubles,
         )
         for row in properties
@@ -136,15 +137,16 @@ def _held(properties: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     return ((name, value) for name, value in properties.items() if value not in ("", None, []))
 
 
-def _examples(people: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    types = property_catalogue.property_types(current_session())
-    examples: dict[str, str] = {}
-    for properties in people:
-        for name, value in _held(properties):
-            if name not in examples:
-                form = writing.form_of({}, types.get(name, Type.STRING), "是")
-                examples[name] = writing.written(value, form)
+def _examples(people: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return {property: the first value of these people}."""
+    examples: dict[str, Any] = {}
+    for properties in reversed(people):
+        examples.update(_held(properties))
     return examples
+
+
+def _example(value: Any, kind: Type) -> str:
+    return "" if value is None else writing.written(value, writing.form_of({}, kind, "是"))
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,10 @@ def members(rule: AudienceRule, now: dt.datetime) -> ContactIds:
 
 def problems(rule: AudienceRule, now: dt.datetime) -> list[Problem]:
     """Return why the rule of one of these segments cannot be answered; those that are gone are not among them."""
-    rows = [current_session().get(Segment, id_) for id_ in rule.ids]
     problems: list[Problem] = []
-    for segment in rows:
+    for segment in _present(rule.ids):
         try:
-            if segment is not None:
-                segments.members(segment, now)
+            segments.members(segment, now)
         except Refusal as refusal:
             problems += [replace(problem, place="segment") for problem in refusal.problems]
     return problems
@@ -79,7 +77,7 @@ def problems(rule: AudienceRule, now: dt.datetime) -> list[Problem]:
 
 def named(rule: AudienceRule) -> NamedAudience:
     """Return the rule by the names of its segments."""
-    return segments.named(rule, segments.names(current_session(), rule.ids))
+    return segments.named(rule, {segment.id: segment.name for segment in _present(rule.ids)})
 
 
 def readable(rule: AudienceRule, now: dt.datetime) -> AudienceRule:
@@ -89,14 +87,19 @@ def readable(rule: AudienceRule, now: dt.datetime) -> AudienceRule:
 
 def there(rule: AudienceRule) -> AudienceRule:
     """Return the rule without segments that are gone."""
-    names = segments.names(current_session(), rule.ids)
-    return rule.without([id_ for id_ in rule.ids if id_ not in names])
+    present = {segment.id for segment in _present(rule.ids)}
+    return rule.without([id_ for id_ in rule.ids if id_ not in present])
+
+
+def _present(ids: Sequence[int]) -> list[Segment]:
+    """Return those of these segments that are there; a page that shows them has read them already."""
+    rows = (current_session().get(Segment, id_) for id_ in ids)
+    return [segment for segment in rows if segment is not None]
 
 
 def _segments(ids: Sequence[int]) -> list[Segment]:
     """Return these segments; raises NotFound if there is none, or if one is gone."""
-    rows = [current_session().get(Segment, id_) for id_ in ids]
-    chosen = [segment for segment in rows if segment is not None]
+    chosen = _present(ids)
     if not ids or len(chosen) < len(ids):
         raise NotFound("segment")
     return chosen
