@@ -13,7 +13,7 @@ from tests.statements import statements
 from tests.web.campaign_world import World
 
 pytestmark = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
-MOST_OF_LIST, MOST_OF_FORM, MOST_OF_EFFECT = 22, 22, 26
+MOST_OF_LIST, MOST_OF_FORM, MOST_OF_EFFECT = 19, 18, 25
 
 
 def asked(pages: Pages, address: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,7 +32,7 @@ from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.services.sending import snapshot
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import contacts
-from smsapp.store.contacts.audience import Audience
+from smsapp.store.contacts.audience import Audience, Member
 from smsapp.store.db import current_session
 from smsapp.store.runs import queued
 from smsapp.store.sms_templates import SmsTemplate
@@ -158,6 +158,11 @@ class DraftPreview:
     def _sent_to(self) -> Audience | None:
         return self.without_left_out(self.plan) if self.plan is not None else None
 
+    @cached_property
+    def _everybody(self) -> Sequence[Member] | None:
+        """Everybody of a small audience, from whom all is counted that of a large one the database counts."""
+        return audience.everybody(self._sent_to, SAMPLED) if self._sent_to is not None else None
+
     @property
     def begins(self) -> dt.datetime | None:
         """When its first run is due; None if the schedule has none."""
@@ -210,6 +215,8 @@ class DraftPreview:
     @cached_property
     def counts(self) -> AudienceCounts | None:
         """The audience's people, planned or excluded by reason; None while there is no segment."""
+        if self._everybody is not None:
+            return audience.tally_of(self._everybody)
         return audience.tally(self._sent_to) if self._sent_to is not None else None
 
     @cached_property
@@ -226,6 +233,8 @@ class DraftPreview:
     @cached_property
     def coverage(self) -> Coverage | None:
         """How many of the audience's people have a value of each property; None while there is no segment."""
+        if self._everybody is not None:
+            return variables.coverage_of([member.properties for member in self._everybody])
         if self.counts is None:
             return None
         return variables.coverage(audience.members(self.draft.audience, self.now), self.counts.target)
@@ -244,8 +253,10 @@ class DraftPreview:
         """Letters from several places of the audience; its first ones are those of the preview as well."""
         if self.letters is None:
             return Sample(())
-        if self.counts is not None and self.counts.target <= SAMPLED:
-            return self.letters.all()
+        if self._everybody is not None:
+            if self.letters.chosen is self._sent_to and self._sent_to.is_lenient:
+                return self.letters.of(self._everybody)
+            return self.letters.among([member.contact_id for member in self._everybody])
         last_id = contacts.last_id(current_session())
         return self.letters.sample([last_id * place // PLACES for place in range(PLACES)], SAMPLED // PLACES)
 
@@ -319,11 +330,8 @@ class DraftPreview:
     @property
     def impossible(self) -> list[Problem]:
         """The impossible parts of the schedule as it is so far."""
-        return [
-            problem
-            for problem in schedules.problems(self.draft.schedule, self.now, self.rest_days)
-            if problem.code in schedules.IMPOSSIBLE
-        ]
+        problems = schedules.problems(self.draft.schedule, self.now, self.rest_days)
+        return [problem for problem in problems if problem.code in schedules.IMPOSSIBLE]
 
     @cached_property
     def letters(self) -> Letters | None:

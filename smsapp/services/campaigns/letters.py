@@ -65,9 +65,18 @@ class Letters:
             yield from self._letters(members, backwards=backwards)
             start = members[-1]
 
-    def all(self) -> Sample:
-        """Return the letters of a small audience."""
-        return Sample(self._written(people.all_reachable(current_session(), self.chosen)))
+    def of(self, everybody: Sequence[people.Member]) -> Sample:
+        """Return the letters of everybody of the audience."""
+        reachable = [
+            people.Recipient(member.contact_id, member.xwho, member.phone or "", member.params)
+            for member in everybody
+            if member.reason is None
+        ]
+        return Sample(self._written(reachable))
+
+    def among(self, members: Sequence[int]) -> Sample:
+        """Return the letters of the reachable ones of all members, as `sample` has them."""
+        return Sample(self._letters(members))
 
     def sample(self, starts: Sequence[int], n: int) -> Sample:
         """Return the letters of the reachable ones of the next `n` members after each of these ids, read at once."""

@@ -23,8 +23,6 @@ from smsapp.store.sms_templates import SmsTemplate
 SAMPLED = 2000
 """The most people read; of a larger segment they come from PLACES places of it."""
 PLACES = 4
-READ = 200
-"""People of whom all values are read: they are counted here sooner than by the database."""
 EXAMPLES = 30
 """People whose values are read for an example of each property."""
 
@@ -110,15 +108,14 @@ def likely(variable: str, rule: AudienceRule, now: dt.datetime) -> str | None:
     return max([first, *doubles], key=lambda name: n_by_name.get(name, 0))
 
 
+def coverage_of(people: Sequence[Mapping[str, Any]]) -> Coverage:
+    """Count the values of all people of an audience."""
+    held = Counter(name for properties in people for name, _value in _held(properties))
+    return Coverage(len(people), True, held, _examples(people[:EXAMPLES]))
+
+
 def coverage(member_ids: ContactIds, size: int) -> Coverage:
     """Count the values of these people; of more than SAMPLED those of a sample."""
-    is_small = size <= READ
-    people = contacts.examples(current_session(), member_ids, READ if is_small else EXAMPLES)
-    examples = _examples(people[:EXAMPLES])
-    if is_small:
-        return Coverage(
-            size, True, Counter(name for properties in people for name, _value in _held(properties)), examples
-        )
     complete = size <= SAMPLED
     last_id = 0 if complete else contacts.last_id(current_session())
     places = 1 if complete else PLACES
@@ -129,6 +126,7 @@ def coverage(member_ids: ContactIds, size: int) -> Coverage:
         )
         n_contacts += n
         n_by_name.update(n_in_place)
+    examples = _examples(contacts.examples(current_session(), member_ids, EXAMPLES))
     return Coverage(n_contacts, complete, n_by_name, examples)
 
 

@@ -25,7 +25,15 @@ from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import audience as people
 from smsapp.store.contacts import segments
-from smsapp.store.contacts.audience import Audience, DayLimit, count_by_reason, count_members, messages_today
+from smsapp.store.contacts.audience import (
+    Audience,
+    DayLimit,
+    Member,
+    count_by_reason,
+    count_members,
+    members_by_reason,
+    messages_today,
+)
 from smsapp.store.contacts.contacts import ContactIds
 from smsapp.store.contacts.exclusion import Cap
 from smsapp.store.contacts.property_catalogue import property_types, redirects
@@ -270,7 +278,15 @@ def counts(
 
 def tally(audience: Audience) -> AudienceCounts:
     """Count an audience: the planned ones, and the excluded ones by reason."""
-    n_by_reason = count_by_reason(current_session(), audience)
+    return _tallied(count_by_reason(current_session(), audience))
+
+
+def tally_of(members: Sequence[Member]) -> AudienceCounts:
+    """Count everybody of an audience, as `tally` does."""
+    return _tallied(members_by_reason(members))
+
+
+def _tallied(n_by_reason: Mapping[ExclusionReason | None, int]) -> AudienceCounts:
     left_out: dict[str, int] = {reason: n for reason, n in n_by_reason.items() if reason is not None}
     return AudienceCounts(sum(n_by_reason.values()), n_by_reason.get(None, 0), left_out)
 
@@ -288,6 +304,12 @@ def excluded_people(audience: Audience, reason: ExclusionReason, after: int) -> 
     """Return one page of the people of an audience who are excluded for this reason, after a contact id."""
     rows = people.excluded_people(current_session(), audience, reason, after, PEOPLE + 1)
     return keyset_page.cut([ExcludedPerson(*row) for row in rows], PEOPLE, lambda person: person.contact_id)
+
+
+def everybody(audience: Audience, most: int) -> list[Member] | None:
+    """Return everybody of an audience of `most` people or fewer, read at once; None if it is larger."""
+    ids = people.member_ids(current_session(), audience, 0, most + 1)
+    return people.members_in(current_session(), audience, ids) if len(ids) <= most else None
 
 
 def size(audience: Audience | None) -> int:

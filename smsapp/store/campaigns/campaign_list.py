@@ -46,7 +46,7 @@ class CampaignFilter:
         return not self.archived if self.tag is None else self.tag.ids is not None
 
 
-MOST_COUNTED = 5000
+MOST_COUNTED = 2000
 """Campaigns."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -62,6 +62,11 @@ class Audience:
     erased_key: bytes | None = field(default=None, repr=False)
     """The key by which numbers are compared with erased ones; None while nobody was erased."""
 
+    @property
+    def is_lenient(self) -> bool:
+        """Whether nobody is excluded by what a preview does not look at."""
+        return not any(getattr(self, name) for name in LENIENT)
+
     @cached_property
     def people(self) -> sa.Subquery:
         """Everybody, as `select_members` selects them; to build it takes longer than to ask it about a few people."""
@@ -79,6 +84,17 @@ class Recipient(NamedTuple):
     xwho: str
     phone: str
     params: str | None
+
+
+class Member(NamedTuple):
+    """Somebody of an audience, with what becomes of them: without a reason they get a message."""
+
+    contact_id: int
+    xwho: str
+    phone: str | None
+    params: str | None
+    reason: str | None
+    properties: Mapping[str, Any]
 
 
 def select_members(audience: Audience) -> sa.Select[Any]:
@@ -186,8 +202,21 @@ def count_by_reason(session: Session, audience: Audience) -> dict[ExclusionReaso
             everyone.c.reason
         )
     )
+    return _by_reason(tuple(row) for row in rows)
+
+
+def members_by_reason(members: Sequence[Member]) -> dict[ExclusionReason | None, int]:
+    """Return what `count_by_reason` returns, of everybody of an audience."""
+    phones_by_reason: dict[str | None, list[str | None]] = {}
+    for member in members:
+        phones_by_reason.setdefault(member.reason, []).append(member.phone)
+    return _by_reason((reason, len(phones), len({*phones})) for reason, phones in phones_by_reason.items())
+
+
+def _by_reason(groups: Iterable[tuple[str | None, int, int]]) -> dict[ExclusionReason | None, int]:
+    """Return {reason: number of people} of (reason, people, different numbers)."""
     result: dict[ExclusionReason | None, int] = {}
-    for reason, everybody, numbers in rows:
+    for reason, everybody, numbers in groups:
         if reason is None:
             result[None] = numbers
             result[ExclusionReason.DUPLICATE_NUMBER] = everybody - numbers
@@ -251,10 +280,15 @@ def reachable(
     return _recipients(session, part.people, backwards=backwards)
 
 
-def all_reachable(session: Session, audience: Audience) -> list[Recipient]:
-    """Return everybody of a small audience who gets a message as `reachable` has it, in the order of ids."""
-    is_lenient = not (audience.caps or audience.limits or audience.left_out)
-    return _recipients(session, (audience if is_lenient else replace(audience, **LENIENT)).people)
+def members_in(session: Session, audience: Audience, contact_ids: Sequence[int]) -> list[Member]:
+    """Return everybody of an audience whose members these are, in the order of ids."""
+    chosen = sa.select(Contact.id).where(one_of(Contact.id, contact_ids))
+    people = replace(audience, members=chosen).people
+    columns = (people.c.contact_id, Contact.xwho, people.c.phone, people.c.params, people.c.reason, Contact.properties)
+    rows = session.execute(
+        sa.select(*columns).join(Contact, Contact.id == people.c.contact_id).order_by(people.c.contact_id)
+    )
+    return [Member(*row) for row in rows]
 
 
 def _recipients(session: Session, people: sa.Subquery, *, backwards: bool = False) -> list[Recipient]:
