@@ -25,10 +25,11 @@ from smsapp.services.platform import clock
 def import_pinpoint(file: Path, channel_name: str, segments: tuple[str, ...], dry_run: bool) -> None:
     """Make drafts of the SMS campaigns in FILE, what `aws pinpoint get-campaign` or `get-campaigns` printed.
 
-    Nothing is sent: a person completes, reviews and confirms each draft. What has to be chosen is printed for each.
+    Nothing is sent: a person completes, reviews and confirms each draft. What has to be chosen is printed for each. A
+    campaign that became a draft before is left out.
 
     \b
-    Exit code: 0 every campaign became a draft, 1 the file or an option cannot be used, 3 some have no SMS.
+    Exit code: 0 every campaign became a draft, 1 the file or an option cannot be used, 3 some were left out.
 
     \b
     Example:

@@ -92,6 +92,7 @@ PROBLEMS = {
     "pinpoint_no_sms": _l("It sends no SMS but: %(kinds)s. Nothing here can send that."),
     "pinpoint_segment": _l("Choose the segment: Pinpoint names it by the id %(segment)s only."),
     "pinpoint_channel": _l("Choose the channel and the template; with --channel its text becomes a template there."),
+    "pinpoint_before": _l("It became draft %(draft)s when it was imported before; nothing was changed."),
     "pinpoint_template_pending": _l("Have the template approved: its text is there and counts as pending."),
     "pinpoint_text_elsewhere": _l(
         "The text is in the message template “%(template)s” of Pinpoint and not in this file. Type it in as a template."

@@ -54,6 +54,19 @@ def test_a_file_of_another_system_than_said_cannot_be_used(runner: FlaskCliRunne
     assert "This is no file of Amazon Pinpoint: there is no column ChannelType, Address." in result.stderr
 
 
+def test_campaigns_that_became_drafts_before_become_none_again(runner: FlaskCliRunner) -> None:
+    args = ["campaigns", "import-pinpoint", str(FILES / "pinpoint_campaigns.json")]
+    runner.invoke(args=args)
+    before = current_session().query(Campaign.id, Campaign.version).all()
+
+    again = runner.invoke(args=args)
+
+    assert again.exit_code == 3, again.output
+    assert "It became draft 1 when it was imported before; nothing was changed." in again.stdout
+    assert "4 campaigns: 0 drafts, 4 left out." in again.stdout
+    assert current_session().query(Campaign.id, Campaign.version).all() == before
+
+
 def test_campaigns_become_drafts_with_templates_and_what_is_to_choose(runner: FlaskCliRunner) -> None:
     channel, segment = builders.channel(), builders.segment()
     builders.known_property("firstname")

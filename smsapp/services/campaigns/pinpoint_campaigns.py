@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -52,6 +53,8 @@ def take(
 ) -> list[DraftResult]:
     """Make a draft of each campaign that sends SMS; with a channel its text becomes a pending template there.
 
+    A campaign that became a draft before becomes none again.
+
     `segment_names`: Pinpoint's segment id -> the name of a segment here. Raises Refusal if the file has no campaign,
     NotFound for an unknown segment; with `dry_run` nothing is written.
     """
@@ -79,6 +82,9 @@ def _draft(
     *,
     dry_run: bool,
 ) -> DraftResult:
+    key = _key(plan)
+    if (earlier_id := drafts.made_by_form(key)) is not None:
+        return DraftResult(plan.name, False, choices=[Problem("pinpoint_before", facts={"draft": earlier_id})])
     choices = list(plan.choices)
     segment_id = segment_ids.get(plan.segment_id)
     if segment_id is None:
@@ -99,8 +105,14 @@ def _draft(
         mapping=mapping,
         schedule=plan.schedule,
     )
-    campaign_id = None if dry_run else drafts.create(draft, actor, now)
+    campaign_id = None if dry_run else drafts.create(draft, actor, now, key)
     return DraftResult(plan.name, True, campaign_id, template_id, plan.text, choices)
+
+
+def _key(plan: CampaignPlan) -> str:
+    """Return what tells that a campaign was imported before; "" for one without an id."""
+    name = f"pinpoint campaign {plan.source_id}".encode()
+    return hashlib.blake2b(name, digest_size=16).hexdigest() if plan.source_id else ""
 
 
 def _mapping(plan: CampaignPlan, choices: list[Problem]) -> dict[str, dict[str, str | None]]:

@@ -12,7 +12,7 @@ class DraftForm(Base):
     __tablename__ = "draft_form"
 
     key: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
-    """What the form of a new campaign carries, drawn by lot when it was opened."""
+    """What the form of a new campaign carries, drawn by lot when it was opened; or a name made of what was imported."""
     campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaign.id", ondelete="CASCADE"), index=True)
 
 
