@@ -20,7 +20,7 @@ from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.erasure import ErasureState
 from smsapp.domain.optout import OptOutSource
 from smsapp.services.channels import accounts, registry
-from smsapp.services.contacts import audience, opt_outs
+from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.privacy import arrivals, erasing
@@ -31,7 +31,7 @@ from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import funnels
 from smsapp.store.runs.runs import Message, Run
-from tests import builders, traces
+from tests import audiences, builders, traces
 from tests.engine import confirmed
 from tests.fakes import FakeChannel
 
@@ -178,7 +178,7 @@ def test_a_thousand_people_are_erased_during_a_campaign(
         for n, number in enumerate(chosen)
     )
     current_session().commit()
-    counts = audience.counts(AudienceRule.of(segment.id), channel.id, template.id, {}, now=clock.now())
+    counts = audiences.counts(AudienceRule.of(segment.id), channel.id, template.id, {}, now=clock.now())
     assert counts.left_out[ExclusionReason.OPTED_OUT] == OPTED_OUT
     assert counts.left_out[ExclusionReason.FREQUENCY_CAP] == len(written_to)
     assert counts.planned == len(cancelled)

@@ -18,7 +18,7 @@ from smsapp.store.contacts.contacts import Contact, Profile, create, merge, phon
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import writing
 from smsapp.store.users import Preference
-from tests import builders
+from tests import audiences, builders
 from tests.engine import (
     confirmed,
     funnel,
@@ -45,7 +45,7 @@ def test_everybody_is_written_to_or_left_out_for_one_reason(
     mapping = {"name": {"property": "name", "fallback": None}}
     campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
     # when it is counted before, and sent
-    before = audience.counts(audience_of(campaign), channel.id, template.id, mapping, now=clock.now)
+    before = audiences.counts(audience_of(campaign), channel.id, template.id, mapping, now=clock.now)
     work(app, clock)
     # then
     result = funnel(run_id)
@@ -69,7 +69,7 @@ def test_a_number_is_not_a_duplicate_of_somebody_who_gets_nothing(app: Flask, cl
     channel = builders.channel()
     template = builders.template(channel.id, text="${name}您好")
     mapping = {"name": {"property": "name", "fallback": ""}}
-    counts = audience.counts(AudienceRule.of(builders.segment().id), channel.id, template.id, mapping, now=clock.now)
+    counts = audiences.counts(AudienceRule.of(builders.segment().id), channel.id, template.id, mapping, now=clock.now)
     assert (counts.planned, counts.left_out) == (1, {ExclusionReason.MISSING_VALUE: 1})
 
 
@@ -107,7 +107,7 @@ def test_a_value_that_is_a_trap_leaves_the_person_out(app: Flask, provider: Fake
     template = builders.template(channel.id, text="${name}您好")
     mapping = {"name": {"property": "name", "fallback": None}}
     campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
-    before = audience.counts(audience_of(campaign), channel.id, template.id, mapping, now=clock.now)
+    before = audiences.counts(audience_of(campaign), channel.id, template.id, mapping, now=clock.now)
     # when
     work(app, clock)
     # then
@@ -167,8 +167,8 @@ def test_a_channel_may_ask_for_numbers_that_somebody_trusted_has_entered(
     # when one channel asks for trusted numbers and another does not
     strict, easy = builders.channel(trusted_numbers=True), builders.channel()
     campaign, run_id = confirmed(clock.now, channel_id=strict.id)
-    before = audience.counts(audience_of(campaign), strict.id, now=clock.now)
-    others = audience.counts(audience_of(campaign), easy.id, now=clock.now)
+    before = audiences.counts(audience_of(campaign), strict.id, now=clock.now)
+    others = audiences.counts(audience_of(campaign), easy.id, now=clock.now)
     work(app, clock)
     # then the numbers of public keys are left out, after the unreadable one and before opt-outs, and all adds up
     result = funnel(run_id)
@@ -204,7 +204,7 @@ def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_the
     template = builders.template(channel.id)
     campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id)
     # when it is counted before, and sent
-    before = audience.counts(audience_of(campaign), channel.id, template.id, now=clock.now)
+    before = audiences.counts(audience_of(campaign), channel.id, template.id, now=clock.now)
     work(app, clock)
     # then each has the first reason that holds, and the numbers add up
     result = funnel(run_id)
@@ -221,7 +221,7 @@ def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_the
     assert dict(reached[(channel.name,)].left_out) == dict(result.excluded)
     # and a channel that allows every class and country writes to all of them, but not to who opted out
     everything = builders.channel(number_classes=[*SPECIAL])
-    assert dict(audience.counts(audience_of(campaign), everything.id, now=clock.now).left_out) == {
+    assert dict(audiences.counts(audience_of(campaign), everything.id, now=clock.now).left_out) == {
         ExclusionReason.INVALID_NUMBER: 1,
         ExclusionReason.OPTED_OUT: 1,
     }
@@ -233,7 +233,7 @@ def test_five_thousand_premium_numbers_get_nothing(app: Flask, clock: FakeClock)
         numbers = [f"+979{n:09d}" for n in range(123_450_000, 123_455_000)]
         rows = [(number, "{}", json.dumps({"$phone": number})) for number in numbers]
         merge(session, rows, Source(Origin.IMPORT, 1, clock.now).as_text(), clock.now)
-    counts = audience.counts(AudienceRule.of(builders.segment().id), builders.channel().id, now=clock.now)
+    counts = audiences.counts(AudienceRule.of(builders.segment().id), builders.channel().id, now=clock.now)
     assert (counts.target, counts.planned, dict(counts.left_out)) == (5000, 0, {ExclusionReason.NUMBER_CLASS: 5000})
 
 
@@ -241,5 +241,5 @@ def test_the_class_of_numbers_that_are_there_already_is_read_with_them(app: Flas
     builders.contact(properties={"mobile": "+44 20 7183 8750"})
     channel = builders.channel(phone_property="mobile")
     phone_properties.rebuild_phones("mobile")
-    counts = audience.counts(AudienceRule.of(builders.segment().id), channel.id, now=clock.now)
+    counts = audiences.counts(AudienceRule.of(builders.segment().id), channel.id, now=clock.now)
     assert dict(counts.left_out) == {ExclusionReason.NUMBER_CLASS: 1}

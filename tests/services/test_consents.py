@@ -14,7 +14,7 @@ from smsapp.domain.run import CancelReason
 from smsapp.domain.scope import EVERYTHING, Coverage, Scope
 from smsapp.domain.trust import KeyKind, Origin, Source
 from smsapp.services.apps import app_keys
-from smsapp.services.contacts import audience, consents
+from smsapp.services.contacts import consents
 from smsapp.services.contacts.consents import Statement
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import opening
@@ -26,7 +26,7 @@ from smsapp.store.contacts.replies import OptOut
 from smsapp.store.contacts.successors import absorb
 from smsapp.store.db import current_session, writing
 from smsapp.store.users import AuditEntry
-from tests import builders
+from tests import audiences, builders
 from tests.engine import confirmed, funnel, reasons, work
 from tests.fakes import FakeChannel, FakeClock
 from tests.uploads import report
@@ -71,7 +71,7 @@ def test_a_campaign_that_asks_for_consent_reaches_those_who_agreed_to_such_texts
     builders.kept(OptOut(phone=NUMBERS[6], source="person", at=clock.now))
     campaign, run_id = asking(clock, purpose)
     choices = (campaign.channel_id, campaign.template_id, campaign.mapping)
-    before = audience.counts(audience_of(campaign), *choices, now=clock.now, consented_only=True)
+    before = audiences.counts(audience_of(campaign), *choices, now=clock.now, consented_only=True)
     # when
     work(app, clock)
     # then the others are left out with a reason of their own, after the opt-out

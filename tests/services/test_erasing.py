@@ -20,6 +20,7 @@ from smsapp.domain.message import Resolution, Status
 from smsapp.domain.optout import OptOutSource
 from smsapp.domain.run import CancelReason
 from smsapp.services.contacts import audience, opt_outs
+from smsapp.services.contacts.audience import Choices
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.privacy import arrivals, erasing
@@ -44,7 +45,7 @@ from smsapp.store.receipts.unmatched import UnmatchedReceipt
 from smsapp.store.runs.provider_refs import ProviderRef
 from smsapp.store.runs.runs import Exclusion, Message
 from smsapp.store.users import AuditEntry
-from tests import builders, ledgers, traces
+from tests import audiences, builders, ledgers, traces
 from tests.engine import apply, confirmed, funnel, in_hands, reasons, recount, work
 from tests.fakes import FakeChannel, FakeClock
 
@@ -328,7 +329,7 @@ def test_what_an_erased_person_replies_is_acted_on_and_not_kept(
     assert phone.is_erased(reply.phone)
     builders.contact(phone=number)
     segment = builders.segment()
-    counts = audience.counts(AudienceRule.of(segment.id), campaign.channel_id, now=clock.now)
+    counts = audiences.counts(AudienceRule.of(segment.id), campaign.channel_id, now=clock.now)
     assert counts.left_out == {ExclusionReason.OPTED_OUT: 1}
     assert traces.places_of(number[3:]).keys() == {number[3:]}  # the contact that came back, and nothing else
     assert {place.split(".")[0] for place in traces.places_of(number[3:])[number[3:]]} == {"contact"}
@@ -399,7 +400,7 @@ def test_what_names_an_erased_number_later_is_redacted(app: Flask, clock: FakeCl
 
 def test_nothing_is_hashed_while_nobody_was_erased(app: Flask, clock: FakeClock) -> None:
     builders.contacts(1)
-    described = audience.describe(AudienceRule.of(builders.segment().id), None, None, None, clock.now)
+    described = audience.describe(AudienceRule.of(builders.segment().id), Choices(), clock.now)
     assert described.erased_key is None
     assert arrivals.redact(clock.now) == 0
 

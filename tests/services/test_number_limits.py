@@ -11,14 +11,13 @@ from flask import Flask
 
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.funnel import broken_identities
-from smsapp.services.contacts import audience
 from smsapp.services.sending import opening
 from smsapp.store.campaigns.campaigns import audience_of
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, db
 from smsapp.store.runs.runs import Run
-from tests import builders
+from tests import audiences, builders
 from tests.engine import confirmed, funnel
 
 HOUR = dt.timedelta(hours=1)
@@ -44,7 +43,7 @@ def excluded(run_id: int) -> dict[str, int]:
 
 def test_numbers_beyond_a_limit_have_a_reason_of_their_own(people: list[Contact], now: dt.datetime) -> None:
     campaign, run_id = confirmed(now, channel_id=channel())
-    expected = audience.counts(audience_of(campaign), campaign.channel_id, campaign.template_id, {}, now=now)
+    expected = audiences.counts(audience_of(campaign), campaign.channel_id, campaign.template_id, {}, now=now)
     opening.open_run(run_id, now)
     run = funnel(run_id)
     assert (run.target, run.planned) == (14, 6 + 2 + 1)

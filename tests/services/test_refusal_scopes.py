@@ -15,7 +15,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.optout import OptOutSource
 from smsapp.domain.run import CancelReason
 from smsapp.domain.scope import EVERYTHING, Coverage, Scope
-from smsapp.services.contacts import audience, opt_outs
+from smsapp.services.contacts import opt_outs
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import replies
 from smsapp.services.sending import opening
@@ -24,7 +24,7 @@ from smsapp.store.contacts.replies import refusing
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import claims
 from smsapp.store.users import AuditEntry
-from tests import builders
+from tests import audiences, builders
 from tests.engine import confirmed, funnel, reasons, work
 from tests.fakes import FakeChannel, FakeClock
 
@@ -59,7 +59,7 @@ def test_a_text_reaches_those_who_have_not_refused_such_a_text(
         builders.contact("", number)
         refuse(number, refused, clock.now)
     campaign, run_id = campaign_of(purpose, clock)
-    before = audience.counts(
+    before = audiences.counts(
         audience_of(campaign), campaign.channel_id, campaign.template_id, campaign.mapping, now=clock.now
     )
     # when

@@ -14,6 +14,7 @@ from smsapp.domain.run import RunState
 from smsapp.services.campaigns import campaign_review, same_text
 from smsapp.services.campaigns.same_text import RepeatedText
 from smsapp.services.contacts import audience
+from smsapp.services.contacts.audience import Choices
 from smsapp.store.campaigns.campaigns import Campaign, audience_of
 from smsapp.store.db import current_session
 from smsapp.store.runs.runs import Message, Run
@@ -38,7 +39,7 @@ class World:
 
     def again(self) -> RepeatedText | None:
         draft = self.draft
-        chosen = audience.describe(audience_of(draft), draft.channel_id, draft.template_id, draft.mapping, NOW)
+        chosen = audience.describe(audience_of(draft), Choices.of(draft), NOW)
         return same_text.sent_lately(chosen, audience.tally(chosen).planned, self.template, NOW, draft.id)
 
 

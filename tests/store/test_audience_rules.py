@@ -21,6 +21,7 @@ from smsapp.domain.ledger_condition import LEDGER_NEGATIVE, LedgerCondition, Led
 from smsapp.domain.message import Status
 from smsapp.domain.segment import Condition, Group, Match, Operator
 from smsapp.services.contacts import audience
+from smsapp.services.contacts.audience import Choices
 from smsapp.store.contacts import segment_rules
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.replies import Reply
@@ -28,7 +29,7 @@ from smsapp.store.contacts.segments import Segment, SegmentMember
 from smsapp.store.db import current_session
 from smsapp.store.runs.partitions import ensure_partition
 from smsapp.store.runs.runs import Message, Run
-from tests import builders
+from tests import audiences, builders
 
 NOW = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)
 LEFT = {Status.QUEUED, Status.UNCONFIRMED, Status.ACCEPTED, Status.NO_RECEIPT, Status.UNDELIVERED, Status.DELIVERED}
@@ -233,11 +234,11 @@ def test_an_audience_is_the_included_segments_and_leaves_out_the_excluded_ones(w
         target = set.union(*sets) if match is Match.ANY else set.intersection(*sets)
         excluded = target & set().union(*(world.segments[id_] for id_ in exclude))
 
-        counts = audience.counts(rule, world.channel.id, now=NOW)
+        counts = audiences.counts(rule, world.channel.id, now=NOW)
 
         assert (counts.target, counts.planned) == (len(target), len(target - excluded))
         assert Counter(counts.left_out) == Counter({ExclusionReason.EXCLUDED_SEGMENT: len(excluded)})
-        plan = audience.describe(rule, world.channel.id, None, None, NOW)
+        plan = audience.describe(rule, Choices(world.channel.id), NOW)
         people = audience.excluded_people(plan, ExclusionReason.EXCLUDED_SEGMENT, 0).rows
         assert [person.contact_id for person in people] == sorted(excluded)
 

@@ -120,11 +120,9 @@ def _reviewed_audience(campaign_id: int, now: dt.datetime) -> dict[str, Any] | N
     refusals = registration_look.refusals(look.registration)
     if refusals:
         raise Refusal(*refusals)
-    if problems(draft, now) or draft.template_id is None:
+    if problems(draft, now) or look.plan is None:
         return None
-    choices = (draft.audience, draft.channel_id, draft.template_id, draft.mapping)
-    rules = (draft.consented_only, draft.left_out_carriers)
-    return drift.reviewed(*choices, now, *rules, look.without_left_out)
+    return drift.reviewed(look.without_left_out(look.plan))
 
 
 def review_mark(template: SmsTemplate, second: SmsTemplate | None) -> str:

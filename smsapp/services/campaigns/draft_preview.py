@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from smsapp.domain import forecast as forecasts
@@ -26,7 +26,7 @@ from smsapp.services.campaigns.letters import Letters, RenderedMessage, Sample, 
 from smsapp.services.campaigns.registration_look import RegistrationLook
 from smsapp.services.campaigns.variables import Coverage, UnusableValues
 from smsapp.services.contacts import audience, leave_outs
-from smsapp.services.contacts.audience import AudienceCounts, ExcludedPerson
+from smsapp.services.contacts.audience import AudienceCounts, Choices, ExcludedPerson
 from smsapp.services.platform import calendar
 from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.services.sending import snapshot
@@ -144,10 +144,7 @@ class DraftPreview:
         """The audience, before anybody is left out by choice; None while it is for nobody."""
         if not self._is_for_somebody:
             return None
-        draft = self.draft
-        choices = (draft.channel_id, draft.template_id, draft.mapping)
-        rules = (draft.consented_only, draft.left_out_carriers)
-        return audience.describe(draft.audience, *choices, self.now, *rules)
+        return audience.describe(self.draft.audience, Choices.of(self.draft), self.now)
 
     def without_left_out(self, plan: Audience) -> Audience:
         """Return an audience of the draft without those whom it leaves out by choice."""
@@ -342,7 +339,6 @@ class DraftPreview:
         mapping = placeholders | dict(self.draft.mapping)
         if mapping == self.draft.mapping and self._sent_to is not None:
             return Letters(self.template, mapping, self._sent_to)
-        choices = (self.draft.channel_id, self.template.id, mapping)
-        rules = (self.draft.consented_only, self.draft.left_out_carriers)
-        plan = audience.describe(self.draft.audience, *choices, self.now, *rules)
+        choices = replace(Choices.of(self.draft), mapping=mapping)
+        plan = audience.describe(self.draft.audience, choices, self.now)
         return Letters(self.template, mapping, self.without_left_out(plan))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from smsapp.domain.audience_rule import AudienceRule, NamedAudience
 from smsapp.domain.bounds import Bound, declared
 from smsapp.domain.campaign import GIVEN, ExclusionReason, personal
 from smsapp.domain.contact import Type
+from smsapp.domain.draft import Draft
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.number_limits import from_json
@@ -22,6 +23,7 @@ from smsapp.domain.sms_template import Purpose, variables
 from smsapp.services.channels import registry
 from smsapp.services.platform import keyset_page
 from smsapp.services.platform.keyset_page import KeysetPage
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import audience as people
 from smsapp.store.contacts import segments
@@ -65,6 +67,21 @@ class AudienceCounts:
     def effective(self) -> int:
         """Those with a usable number (有效用户数)."""
         return Funnel(self.target, self.planned, self.left_out).effective
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a campaign chooses besides its segments, and what decides with them who gets a message."""
+
+    channel_id: int | None = None
+    template_id: int | None = None
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    consented_only: bool = False
+    left_out_carriers: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, campaign: Campaign | Draft) -> Choices:
+        return cls(**{item.name: getattr(campaign, item.name) for item in fields(cls)})
 
 
 def members(rule: AudienceRule, now: dt.datetime) -> ContactIds:
@@ -119,52 +136,37 @@ def _excluded(rule: AudienceRule, now: dt.datetime) -> list[ContactIds]:
 
 def describe(
     rule: AudienceRule,
-    channel_id: int | None,
-    template_id: int | None,
-    mapping: Mapping[str, Any] | None,
+    choices: Choices,
     now: dt.datetime,
-    consented_only: bool = False,
-    left_out_carriers: Sequence[str] = (),
 ) -> Audience:
     """Return the audience of a rule with these choices; raises NotFound if a segment is gone, Refusal if one's rule
     cannot be read."""
-    choices = (channel_id, template_id, mapping, now, consented_only, left_out_carriers)
     chosen = members(rule, now)
-    return _described(lambda _property: chosen, _excluded(rule, now), *choices)
+    return _described(lambda _property: chosen, _excluded(rule, now), choices, now)
 
 
 def tried_again(
     run_id: int,
     rule: AudienceRule,
-    channel_id: int | None,
-    template_id: int | None,
-    mapping: Mapping[str, Any] | None,
+    choices: Choices,
     now: dt.datetime,
-    consented_only: bool = False,
-    left_out_carriers: Sequence[str] = (),
 ) -> Audience:
     """Return the people whose failed messages of this run are worth another try, as an audience.
 
     Of the rule only those count whom it leaves out; of segments that are gone, nobody.
     """
     excluded = _excluded(there(rule), now)
-    choices = (channel_id, template_id, mapping, now, consented_only, left_out_carriers)
-    return _described(partial(retries.members, run_id), excluded, *choices)
+    return _described(partial(retries.members, run_id), excluded, choices, now)
 
 
 def asked_for(
     run_id: int,
-    channel_id: int | None,
-    template_id: int | None,
-    mapping: Mapping[str, Any] | None,
+    choices: Choices,
     now: dt.datetime,
-    consented_only: bool = False,
-    left_out_carriers: Sequence[str] = (),
 ) -> Audience:
     """Return the people of the single messages that were assigned to this run and are not planned yet."""
-    choices = (channel_id, template_id, mapping, now, consented_only, left_out_carriers)
     chosen = api_messages.members(run_id)
-    plan = _described(lambda _property: chosen, [], *choices)
+    plan = _described(lambda _property: chosen, [], choices, now)
     values = [
         replace(source, given=api_messages.given(run_id, source.name)) if source.given is not None else source
         for source in plan.values
@@ -175,31 +177,27 @@ def asked_for(
 def _described(
     members: Callable[[str], ContactIds],
     excluded: Sequence[ContactIds],
-    channel_id: int | None,
-    template_id: int | None,
-    mapping: Mapping[str, Any] | None,
+    choices: Choices,
     now: dt.datetime,
-    consented_only: bool = False,
-    left_out_carriers: Sequence[str] = (),
 ) -> Audience:
-    channel = current_session().get(ChannelRow, channel_id) if channel_id else None
-    template = current_session().get(SmsTemplate, template_id) if template_id else None
+    channel = current_session().get(ChannelRow, choices.channel_id) if choices.channel_id else None
+    template = current_session().get(SmsTemplate, choices.template_id) if choices.template_id else None
     phone_property = channel.phone_property if channel else "$phone"
     marketing = template is not None and template.purpose == Purpose.MARKETING
     return Audience(
         members=members(phone_property),
         phone_property=phone_property,
         trusted_numbers=channel is not None and channel.trusted_numbers,
-        values=sources(template, mapping or {}) if template else (),
+        values=sources(template, choices.mapping) if template else (),
         countries=channel.countries if channel else (),
         number_classes=channel.number_classes if channel else (),
         limits=number_limits(channel, now) if channel else (),
         caps=caps(now) if marketing else (),
         marketing=marketing,
         signature=template.signature if template else "",
-        consented_only=consented_only,
+        consented_only=choices.consented_only,
         excluded=excluded,
-        left_out_carriers=left_out_carriers,
+        left_out_carriers=choices.left_out_carriers,
         erased_key=erased_numbers.key(current_session()),
     )
 
@@ -260,20 +258,6 @@ def caps(now: dt.datetime) -> list[Cap]:
         (today - dt.timedelta(days=6), preference.value.get("per_week")),
     ]
     return [Cap(since.astimezone(dt.UTC), int(most)) for since, most in limits if most]
-
-
-def counts(
-    rule: AudienceRule,
-    channel_id: int | None,
-    template_id: int | None = None,
-    mapping: Mapping[str, Any] | None = None,
-    *,
-    now: dt.datetime,
-    consented_only: bool = False,
-    left_out_carriers: Sequence[str] = (),
-) -> AudienceCounts:
-    """Count the people of a rule, planned or excluded by reason, as if the campaign were sent now."""
-    return tally(describe(rule, channel_id, template_id, mapping, now, consented_only, left_out_carriers))
 
 
 def tally(audience: Audience) -> AudienceCounts:

@@ -19,6 +19,7 @@ from smsapp.domain.leave_out import WITHIN, LeaveKind
 from smsapp.domain.schedule import Schedule
 from smsapp.domain.segment import Kind
 from smsapp.services.contacts import audience
+from smsapp.services.contacts.audience import Choices
 from smsapp.services.platform import calendar
 from smsapp.store.campaigns import overlap as store
 from smsapp.store.campaigns import same_text
@@ -83,11 +84,9 @@ def numbers_of(neighbour: Neighbour, now: dt.datetime) -> Numbers | None:
     parts = [store.written_to(neighbour.run_ids)] if neighbour.run_ids else []
     campaign = neighbour.campaign
     if neighbour.fires_at is not None and audience_of(campaign).include:
-        choices = (campaign.channel_id, campaign.template_id, campaign.mapping)
         # A run without its segment, or with a rule that cannot be read, is held: nobody gets it.
         with suppress(Refusal):
-            rules = (campaign.consented_only, campaign.left_out_carriers)
-            parts.append(store.planned(audience.describe(audience_of(campaign), *choices, now, *rules)))
+            parts.append(store.planned(audience.describe(audience_of(campaign), Choices.of(campaign), now)))
     return store.any_of(parts) if parts else None
 
 

@@ -11,20 +11,18 @@ import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from smsapp.domain import drift as rules
-from smsapp.domain.audience_rule import AudienceRule
 from smsapp.domain.drift import Drift, Limits
 from smsapp.domain.errors import Conflict
 from smsapp.domain.rights import Right
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.trust import Origin
-from smsapp.services.contacts import audience
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
@@ -76,23 +74,9 @@ class DriftHold:
     """Names the audience that a person who accepts has seen."""
 
 
-def reviewed(
-    rule: AudienceRule,
-    channel_id: int | None,
-    template_id: int,
-    mapping: Mapping[str, Any],
-    now: dt.datetime,
-    consented_only: bool = False,
-    left_out_carriers: Sequence[str] = (),
-    leave_out: Callable[[Audience], Audience] = lambda plan: plan,
-) -> dict[str, Any]:
-    """Count the audience of a campaign now; return it as stored in `campaign.reviewed`.
-
-    `leave_out` returns the audience without those whom the campaign leaves out by choice.
-    """
-    choices = (channel_id, template_id, mapping, now, consented_only, left_out_carriers)
-    plan = audience.describe(rule, *choices)
-    target, leading = store.of_audience(current_session(), leave_out(plan))
+def reviewed(plan: Audience) -> dict[str, Any]:
+    """Count the audience of a campaign now; return it as stored in `campaign.reviewed`."""
+    target, leading = store.of_audience(current_session(), plan)
     counted = rules.Audience(target, sum(leading.values()), rules.by_prefix(leading))
     return {"confirmed": counted.as_json(), "previous": None}
 

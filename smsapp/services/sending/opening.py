@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import nullcontext
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,7 @@ from smsapp.domain.sms_template import Purpose
 from smsapp.domain.webhook import EventKind
 from smsapp.services.channels import accounts
 from smsapp.services.contacts import audience, leave_outs
+from smsapp.services.contacts.audience import Choices
 from smsapp.services.sending import approval_guard, budget_guard, closing, drift, seeds, snapshot, time_limits
 from smsapp.services.sending.held_back import HeldBack
 from smsapp.services.sending.run_size import size_of
@@ -87,16 +89,15 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
             log.warning("run.held run=%s reason=%s", run_id, change)
             return HELD
         rule = audience_of(run)
-        rules = (campaign.consented_only, campaign.left_out_carriers)
-        inputs = (channel.id, template.id, campaign.mapping, now, *rules)
+        choices = replace(Choices.of(campaign), channel_id=channel.id)
         try:
             if of_api:
-                plan = audience.asked_for(run_id, *inputs)
+                plan = audience.asked_for(run_id, choices, now)
             elif run.repeats is not None:
                 retries.lock_candidates(session, run.repeats)
-                plan = audience.tried_again(run.repeats, rule, *inputs)
+                plan = audience.tried_again(run.repeats, rule, choices, now)
             else:
-                plan = audience.describe(rule, *inputs)
+                plan = audience.describe(rule, choices, now)
         except Refusal:
             runs.hold(session, run_id, HoldReason.SEGMENT_UNREADABLE, None, now)
             log.warning("run.held run=%s reason=%s", run_id, HoldReason.SEGMENT_UNREADABLE)

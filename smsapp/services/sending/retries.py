@@ -14,7 +14,7 @@ from smsapp.domain.rights import Right
 from smsapp.domain.run import HoldReason
 from smsapp.domain.schedule import Schedule
 from smsapp.services.contacts import audience, leave_outs
-from smsapp.services.contacts.audience import AudienceCounts
+from smsapp.services.contacts.audience import AudienceCounts, Choices
 from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.sending import opening, snapshot
@@ -62,9 +62,7 @@ def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
         raise NotFound("run")
     template = current_session().get(SmsTemplate, campaign.template_id) if campaign.template_id else None
     channel = current_session().get(ChannelRow, campaign.channel_id) if campaign.channel_id else None
-    choices = (campaign.channel_id, campaign.template_id, campaign.mapping)
-    rules = (campaign.consented_only, campaign.left_out_carriers)
-    plan = audience.tried_again(run_id, audience_of(run), *choices, now, *rules)
+    plan = audience.tried_again(run_id, audience_of(run), Choices.of(campaign), now)
     left_out = leave_outs.applied(plan, campaign.leave_out, campaign.id, campaign.template_id, now, now)
     counts = audience.tally(left_out)
     billed = round(counts.planned * retries.average_parts(current_session(), run_id))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
@@ -24,6 +25,7 @@ from smsapp.domain.sms_template import variables
 from smsapp.domain.tags import Item
 from smsapp.services.channels import accounts
 from smsapp.services.contacts import audience
+from smsapp.services.contacts.audience import Choices
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.sending import approval_guard, budget_guard, closing, opening, recovery, snapshot
 from smsapp.services.sending.held_back import HeldBack
@@ -161,8 +163,8 @@ def _assign(group: Group, run_id: int, now: dt.datetime) -> bool:
             return False
         if opening.changed_since_confirmed(campaign, template, channel):
             raise _NotAdded
-        rules = (campaign.consented_only, campaign.left_out_carriers)
-        people = audience.asked_for(run_id, channel.id, template.id, campaign.mapping, now, *rules)
+        choices = replace(Choices.of(campaign), channel_id=channel.id, template_id=template.id)
+        people = audience.asked_for(run_id, choices, now)
         if registration_guard.reaches(session, people, registration_guard.change(session, campaign, template, now)):
             raise _NotAdded
         after = claims.last_seq(session, run_id)

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -21,6 +21,7 @@ from smsapp.domain.registration import Registration, lapsed, states
 from smsapp.domain.rights import Right
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.services.contacts import audience, leave_outs
+from smsapp.services.contacts.audience import Choices
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.access import require
 from smsapp.services.platform.audit_log import Actor
@@ -108,11 +109,11 @@ def _counts(
         return count_queued(session, run.id)
     if campaign is None or template is None or run.repeats is not None:
         return {}
-    choices = (run.channel_id, template.id, campaign.mapping, now, campaign.consented_only, campaign.left_out_carriers)
+    choices = replace(Choices.of(campaign), channel_id=run.channel_id, template_id=template.id)
     if campaign.api_key_id is not None:
-        return count_planned(session, audience.asked_for(run.id, *choices))
+        return count_planned(session, audience.asked_for(run.id, choices, now))
     try:
-        plan = audience.describe(audience_of(run), *choices)
+        plan = audience.describe(audience_of(run), choices, now)
     except Refusal:  # its segment cannot be read any more, for which the freeze will hold it
         return {}
     left_out = leave_outs.applied(plan, campaign.leave_out, campaign.id, template.id, now, now)
