@@ -50,18 +50,19 @@ window.addEventListener("pageshow", () => {
 });
 
 // Countdowns: <time data-countdown datetime="...">; the text is redrawn each second in the page's language.
-function unitText(count, unit) {
-  const format = new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"});
+const unitFormat = (unit) => new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"});
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]].map(([unit, size]) => [unitFormat(unit), size]);
+function unitText(count, format) {
   return format.format(count).replace(/(\d)(?=\p{Script=Han})/gu, "$1 ");  // as the server writes it
 }
 function countdown(seconds) {
   const parts = [];
-  for (const [unit, size] of [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]]) {
+  for (const [format, size] of UNITS) {
     const count = Math.floor(seconds / size);
     seconds -= count * size;
-    if (count) parts.push(unitText(count, unit));
+    if (count) parts.push(unitText(count, format));
   }
-  return parts.slice(0, 2).join(" ") || unitText(0, "second");
+  return parts.slice(0, 2).join(" ") || unitText(0, UNITS.at(-1)[0]);
 }
 setInterval(() => {
   for (const element of document.querySelectorAll("time[data-countdown]")) {
@@ -102,6 +103,17 @@ document.addEventListener("htmx:responseError", (event) => {
 });
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) document.getElementById("trouble").hidden = true;
+});
+// "outerHTML" tells each element of the old piece that it goes: of a long table that takes a phone longer than drawing the
+// new one. A piece that refreshes by itself and holds nothing to be told says `data-hx-ext="replace" data-hx-swap="replace"`.
+htmx.defineExtension("replace", {
+  handleSwap(style, piece, answer, settling) {
+    if (style !== "replace") return false;
+    const fresh = answer.firstElementChild;
+    piece.replaceWith(fresh);
+    settling.elts = [fresh];
+    return [fresh];
+  },
 });
 // What a refreshed piece has to say is read to those who do not see it: politely, at once when its state changes, else
 // at most every 20 seconds. `data-announce` names the element in the piece whose text it is.

@@ -33,13 +33,13 @@ from smsapp.web.campaigns import bp, conflict_sentence
 from smsapp.web.filters import sees_full_numbers
 from smsapp.web.forms.campaigns import CampaignForm, ScheduleFields, put_draft_problems, read_mapping
 from smsapp.web.guard import needs
-from smsapp.web.render import announcing, moved, page, page_or_piece, see_other
+from smsapp.web.render import announcing, moved, page, page_or_piece, see_other, wants_piece
 from smsapp.web.tags import check_tags, fill_tags, store_tags
 
 if TYPE_CHECKING:
     from smsapp.store.sms_templates import SmsTemplate
 
-PARTS = ("audience", "text", "form_registration", "preview", "timing")
+PARTS = ("numbers", "text", "form_registration", "preview", "timing")
 """The parts of the form that htmx redraws while a person fills it in."""
 
 
@@ -188,6 +188,13 @@ def _property_names() -> list[str]:
     return [row.name for row in contacts.catalogue()]
 
 
+def _is_counted(part: str) -> bool:
+    """Return whether this answer holds the audience's numbers; of many people they follow the page as a part of it."""
+    if wants_piece():
+        return part == "numbers"
+    return request.method == "POST" or audience.is_soon_counted()
+
+
 def _draw(
     form: CampaignForm,
     campaign_id: int | None,
@@ -203,9 +210,9 @@ def _draw(
     people = _people_called(who)
     wanted = people[0].id if len(people) == 1 else request.form.get("wanted", 0, type=inputs.long_id)
     person = wanted or request.form.get("person", 0, type=inputs.long_id)
-    look = DraftPreview(draft, now, person, campaign_id or 0)
-    coverage = look.coverage if look.variables else None
     part = request.form.get("part", "")
+    look = DraftPreview(draft, now, person, campaign_id or 0, _is_counted(part))
+    coverage = look.coverage if look.variables else None
     missing = put_draft_problems(form, problems)
     return page_or_piece(
         "campaigns/form.html",

@@ -20,13 +20,14 @@ from smsapp.labels.dates import written, written_date
 from smsapp.services.campaigns import campaign_approvals, campaign_list, campaigns, overlaps, rehearsals, skipped_dates
 from smsapp.services.campaigns import campaign_review as reviews
 from smsapp.services.campaigns import variables as variable_choices
+from smsapp.services.contacts import audience
 from smsapp.services.monitoring import health
 from smsapp.services.platform import clock
-from smsapp.web import guard, inputs, render
+from smsapp.web import guard, inputs
 from smsapp.web.campaign_proofs import proofs_of
 from smsapp.web.campaigns import bp, conflict_sentence
 from smsapp.web.guard import needs
-from smsapp.web.render import page, page_or_piece, see_other
+from smsapp.web.render import page, page_or_piece, see_other, wants_piece
 
 if TYPE_CHECKING:
     from smsapp.store.campaigns.campaigns import Campaign
@@ -61,11 +62,16 @@ def review(campaign_id: int) -> Response:
 
 
 def _review_page(campaign_id: int, *, confirming: bool) -> Response:
+    """Show the review; of many people its numbers follow, and the button with them."""
     now = clock.now()
-    review = reviews.review(campaign_id, request.args.get("person", 0, type=inputs.id_), now)
+    has_numbers = not {"numbers", "excluded"}.isdisjoint(request.args) or audience.is_soon_counted()
+    person = request.args.get("person", 0, type=inputs.id_)
+    review = reviews.review(campaign_id, person, now, is_counted=has_numbers)
+    is_letter = wants_piece() and "numbers" not in request.args
+    rehearsal = {} if is_letter or review.awaits_counts else rehearsal_of(campaign_id, confirming=confirming)
     return page_or_piece(
         "campaigns/review.html",
-        "campaigns/_letter.html",
+        "campaigns/_letter.html" if is_letter else "campaigns/_review.html",
         review=review,
         line=campaign_list.lines([campaign_id])[0],
         preview=review.preview,
@@ -73,11 +79,11 @@ def _review_page(campaign_id: int, *, confirming: bool) -> Response:
         seen=campaigns.review_mark(review.template, review.second_template) if review.template else "",
         properties={choice.name: choice.shown for choice in variable_choices.choices(None)},
         confirming=confirming,
-        approval=campaign_approvals.state(review, review.campaign, guard.actor()),
+        approval=campaign_approvals.state(review, review.campaign, guard.actor()) if not review.awaits_counts else None,
         may_write=guard.may(Right.CAMPAIGNS_WRITE),
         words=words,
         now=now,
-        **rehearsal_of(campaign_id, confirming=confirming),
+        **rehearsal,
         most_runs=MOST_RUNS,
         most_words=campaign_approvals.LONGEST_WORDS,
         proofs=proofs_of(campaign_id) if confirming else None,
@@ -113,8 +119,6 @@ def skip(campaign_id: int) -> Response:
 
 def rehearsal_of(campaign_id: int, *, confirming: bool) -> dict[str, Any]:
     """Return what a page shows of a rehearsal: made for a person who may confirm, else as it is stored."""
-    if render.wants_piece() and request.endpoint != "campaigns.rehearsal":
-        return {"rehearsal": None}
     view = rehearsals.begin(campaign_id, guard.actor(), clock.now()) if confirming else rehearsals.view(campaign_id)
     leave_out = campaigns.get(campaign_id).leave_out
     return {

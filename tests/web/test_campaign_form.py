@@ -140,7 +140,7 @@ def test_htmx_gets_each_part_of_the_form(olga: Pages, world: World) -> None:
     def part(name: str, **changes: Any) -> Page:
         return olga.post("/campaigns/new", htmx=True, **world.fields(do="look", part=name, **changes))
 
-    audience = part("audience")
+    audience = part("numbers")
     assert audience.texts("#audience dt")[:3] == ["Target users", "Effective users", "Would be sent"]
     assert [text.split()[0] for text in audience.texts("#audience .stat dd:nth-of-type(1)")] == ["4", "3", "2"]
     assert "问候" in part("text").first("#template-choice").get_text()
@@ -148,7 +148,7 @@ def test_htmx_gets_each_part_of_the_form(olga: Pages, world: World) -> None:
     assert "王伟您好" in preview.get_text()
     assert "sample of 2 contacts" in preview.get_text()
     assert "For 50.0%" in " ".join(preview.get_text().split())
-    assert "¥0.15" in preview.get_text(), "one part for one of them, two for the other"
+    assert "¥0.15" in audience.get_text(), "one part for one of them, two for the other"
     following = preview.select("button[name=person]")[1]["value"]
     assert "欧阳欧阳" in part("preview", person=following).get_text()
     timing = part("timing", kind="recurring", cycle="monthly", monthdays=["31"], start=str(TODAY), time="08:00")

@@ -82,7 +82,7 @@ class Review(DraftPreview):
     @cached_property
     def notable_values(self) -> list[NotableValues]:
         """Values that a person should see before they go out."""
-        if self.template is None or self.letters is None:
+        if not self.is_counted or self.template is None or self.letters is None:
             return []
         return variables.notable_values(self.letters.chosen, self.template, self.letters.mapping)
 
@@ -180,10 +180,10 @@ def begins(campaign: Campaign, now: dt.datetime) -> dt.datetime:
     return (hours.over_at(start) if hours else None) or start
 
 
-def review(campaign_id: int, person: int, now: dt.datetime) -> Review:
+def review(campaign_id: int, person: int, now: dt.datetime, *, is_counted: bool = True) -> Review:
     """Return what the review page shows; raises NotFound. The preview begins at contact id `person`."""
     campaign = campaigns.get(campaign_id)
-    return Review(drafts.draft_of(campaign), now, person, campaign_id, campaign=campaign)
+    return Review(drafts.draft_of(campaign), now, person, campaign_id, is_counted, campaign=campaign)
 
 
 def _text_warnings(template: SmsTemplate | None) -> list[Problem]:

@@ -22,7 +22,7 @@ from smsapp.domain.quiet import QuietHours
 from smsapp.domain.rest_days import RestDays
 from smsapp.domain.schedule import Fire
 from smsapp.services.campaigns import registration_look, variables
-from smsapp.services.campaigns.letters import Letters, RenderedMessage, Sample, unfilled
+from smsapp.services.campaigns.letters import Letters, Measure, RenderedMessage, Sample, unfilled
 from smsapp.services.campaigns.registration_look import RegistrationLook
 from smsapp.services.campaigns.variables import Coverage, UnusableValues
 from smsapp.services.contacts import audience, leave_outs
@@ -40,6 +40,7 @@ from smsapp.store.sms_templates import SmsTemplate
 SAMPLED = 200
 """People whose texts are measured; of more they come from PLACES places, so there are old and new contacts."""
 PLACES = 4
+MOST_PROBED = variables.SAMPLED + 1
 FIRES = 10
 MOST_PLANNED = 60
 """Fires among which FIRES that are sent are looked for."""
@@ -52,33 +53,6 @@ class Preview:
     letter: RenderedMessage | None
     previous: int = 0
     following: int = 0
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How many billed parts the texts of a sample have."""
-
-    spread: dict[int, int]
-    """parts -> sampled people, fewest parts first"""
-
-    @property
-    def sampled(self) -> int:
-        return sum(self.spread.values())
-
-    @property
-    def fewest(self) -> int:
-        return min(self.spread, default=0)
-
-    @property
-    def over(self) -> int:
-        """Sampled people whose values make the text longer by a part or more."""
-        return self.sampled - self.spread.get(self.fewest, 0)
-
-    def estimate(self, messages: int) -> int:
-        """Return the parts of `messages` texts, if all are like the sample."""
-        if not self.sampled:
-            return 0
-        return round(messages * sum(parts * n for parts, n in self.spread.items()) / self.sampled)
 
 
 @dataclass(frozen=True)
@@ -100,6 +74,8 @@ class DraftPreview:
     """Contact id at which the preview begins."""
     own_id: int = 0
     """The campaign's id; 0 if it is not stored yet."""
+    is_counted: bool = True
+    """False: a page that does not wait; its counts, and what follows from them, are None."""
 
     @cached_property
     def audience(self) -> NamedAudience:
@@ -116,6 +92,11 @@ class DraftPreview:
         """Whether segments are chosen, and all of them are there and can be read."""
         names = self.audience.include + self.audience.exclude
         return bool(self.audience.include) and len(names) == len(self.draft.audience.ids) and not self.unreadable
+
+    @property
+    def awaits_counts(self) -> bool:
+        """Whether there are people who are still to be counted."""
+        return not self.is_counted and self._is_for_somebody and self._everybody is None
 
     @cached_property
     def channel(self) -> ChannelRow | None:
@@ -214,12 +195,21 @@ class DraftPreview:
         """The audience's people, planned or excluded by reason; None while there is no segment."""
         if self._everybody is not None:
             return audience.tally_of(self._everybody)
-        return audience.tally(self._sent_to) if self._sent_to is not None else None
+        people = self._to_count()
+        return audience.tally(people) if people is not None else None
+
+    def _to_count(self) -> Audience | None:
+        return None if self.awaits_counts else self._sent_to
+
+    @cached_property
+    def _size(self) -> int:
+        """How many people the audience has; before they are counted, MOST_PROBED stands for more."""
+        return self.counts.target if self.counts is not None else audience.size(self.plan, MOST_PROBED)
 
     @cached_property
     def registration(self) -> RegistrationLook | None:
         """What China's carriers will make of it; None where they have no say."""
-        return registration_look.look(self.draft, self.channel, self.template, self.now, lambda: self._sent_to)
+        return registration_look.look(self.draft, self.channel, self.template, self.now, self._to_count)
 
     @property
     def left_out(self) -> list[tuple[ExclusionReason, int]]:
@@ -232,9 +222,9 @@ class DraftPreview:
         """How many of the audience's people have a value of each property; None while there is no segment."""
         if self._everybody is not None:
             return variables.coverage_of([member.properties for member in self._everybody])
-        if self.counts is None:
+        if self.plan is None:
             return None
-        return variables.coverage(audience.members(self.draft.audience, self.now), self.counts.target)
+        return variables.coverage(audience.members(self.draft.audience, self.now), self._size)
 
     @cached_property
     def unusable_values(self) -> list[UnusableValues]:

@@ -103,6 +103,33 @@ class Letters:
         ]
 
 
+@dataclass(frozen=True)
+class Measure:
+    """How many billed parts the texts of a sample have."""
+
+    spread: dict[int, int]
+    """parts -> sampled people, fewest parts first"""
+
+    @property
+    def sampled(self) -> int:
+        return sum(self.spread.values())
+
+    @property
+    def fewest(self) -> int:
+        return min(self.spread, default=0)
+
+    @property
+    def over(self) -> int:
+        """Sampled people whose values make the text longer by a part or more."""
+        return self.sampled - self.spread.get(self.fewest, 0)
+
+    def estimate(self, messages: int) -> int:
+        """Return the parts of `messages` texts, if all are like the sample."""
+        if not self.sampled:
+            return 0
+        return round(messages * sum(parts * n for parts, n in self.spread.items()) / self.sampled)
+
+
 def unfilled(template: SmsTemplate) -> RenderedMessage:
     """Return the template's text with its variables unfilled."""
     text = sms_template.full_text(template.signature, template.text)

@@ -26,7 +26,7 @@ from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import audience as people
-from smsapp.store.contacts import segments
+from smsapp.store.contacts import contacts, segments
 from smsapp.store.contacts.audience import (
     Audience,
     DayLimit,
@@ -50,6 +50,8 @@ from smsapp.store.users import Preference
 
 PEOPLE = 50
 """Excluded people on one page."""
+SOON_COUNTED = 50_000
+"""The most contacts over whom a page waits for counts; a million take seconds, so there the numbers follow the page."""
 CAPS = "frequency_caps"
 """Preference: {"enabled": bool, "per_day": n, "per_week": n} for marketing messages to one number."""
 
@@ -296,9 +298,14 @@ def everybody(audience: Audience, most: int) -> list[Member] | None:
     return people.members_in(current_session(), audience, ids) if len(ids) <= most else None
 
 
-def size(audience: Audience | None) -> int:
-    """Return how many people an audience has, whatever becomes of them; 0 for none."""
-    return count_members(current_session(), audience) if audience else 0
+def size(audience: Audience | None, most: int | None = None) -> int:
+    """Return how many people an audience has, whatever becomes of them; 0 for none, of more than `most` just `most`."""
+    return count_members(current_session(), audience, most) if audience else 0
+
+
+def is_soon_counted() -> bool:
+    """Return whether a page can wait for the counts of an audience, by the highest contact id: nobody is counted."""
+    return contacts.last_id(current_session()) <= SOON_COUNTED
 
 
 def filled(names: Sequence[str], mapping: Mapping[str, Any], params: str | None) -> tuple[str, ...]:

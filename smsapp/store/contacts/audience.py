@@ -246,8 +246,11 @@ def excluded_people(
     return [(contact_id, xwho, phone or "") for contact_id, xwho, phone in rows]
 
 
-def count_members(session: Session, audience: Audience) -> int:
-    return session.scalar(sa.select(sa.func.count()).select_from(audience.members.subquery("members"))) or 0
+def count_members(session: Session, audience: Audience, most: int | None = None) -> int:
+    """Return how many people an audience has; of more than `most` just `most`."""
+    members = audience.members.subquery("members")
+    some = sa.select(next(iter(members.c))).limit(most).subquery("some") if most is not None else members
+    return session.scalar(sa.select(sa.func.count()).select_from(some)) or 0
 
 
 def _reported_in_public(audience: Audience) -> sa.ColumnElement[bool]:
