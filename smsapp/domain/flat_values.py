@@ -33,9 +33,9 @@ def flat(
     for name, values in _by_name(objects, before, ignored):
         path = before + name
         if path in nested:
-            if set(map(type, values)) != {dict}:
-                values = [value if value.__class__ is dict else _NOTHING for value in values]
-            columns |= flat(values, nested, ignored, within=path)
+            are_objects = set(map(type, values)) == {dict}
+            inner = values if are_objects else [value if value.__class__ is dict else _NOTHING for value in values]
+            columns |= flat(inner, nested, ignored, within=path)
         else:
             columns[path] = values
     return columns

@@ -135,14 +135,14 @@ def _refuse_no_endpoints(columns: Columns, count: int, bad: Mapping[int, Reason]
 def _table_parts(chunks: Iterator[tuple[list[Row], int]], headings: Sequence[str], system: System) -> Iterator[Part]:
     width = len(headings)
     for rows, _read in chunks:
-        bad = dict[int, Reason]()
+        even, bad = rows, dict[int, Reason]()
         if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
             bad = {i: Reason.MISFIT for i, row in enumerate(rows) if _is_misfit(row, width)}
-            rows = [row if len(row) == width else [*row[:width], *[""] * (width - len(row))] for row in rows]
+            even = [row if len(row) == width else [*row[:width], *[""] * (width - len(row))] for row in rows]
         if system is System.PINPOINT:
-            yield pinpoint_endpoints.gathered(headings, rows), len(rows), bad
+            yield pinpoint_endpoints.gathered(headings, even), len(rows), bad
         else:
-            yield dict(zip(headings, zip(*rows, strict=True), strict=True)), len(rows), bad
+            yield dict(zip(headings, zip(*even, strict=True), strict=True)), len(rows), bad
 
 
 def _is_misfit(row: Row, width: int) -> bool:
