@@ -33,7 +33,8 @@ def flat(
     for name, values in _by_name(objects, before, ignored):
         path = before + name
         if path in nested:
-            inner = [value if value.__class__ is dict else _NOTHING for value in values]
+            are_objects = set(map(type, values)) == {dict}
+            inner = values if are_objects else [value if value.__class__ is dict else _NOTHING for value in values]
             columns |= flat(inner, nested, ignored, within=path)
         else:
             columns[path] = values
@@ -43,11 +44,11 @@ def flat(
 def _by_name(
     objects: Sequence[Mapping[str, Any]], before: str, ignored: Collection[str]
 ) -> Iterable[tuple[str, Sequence[Any]]]:
-    """Return (name, values) of all names; in one step if all objects have the same names, as exports have."""
+    """Return (name, values) of all names; much faster if all objects have the same names, as exports have."""
     names = list(objects[0]) if objects else []
-    if len(names) > 1 and set(map(len, objects)) == {len(names)}:
+    if set(map(len, objects)) == {len(names)}:
         try:
-            columns = zip(names, zip(*map(itemgetter(*names), objects), strict=True), strict=True)
+            columns = [(name, [*map(itemgetter(name), objects)]) for name in names]
             return [(name, values) for name, values in columns if before + name not in ignored]
         except KeyError:
             pass
@@ -61,24 +62,18 @@ def has_lists(values: Sequence[Any]) -> bool:
 
 
 def texts(values: Sequence[Any], *, as_list: bool = False) -> Sequence[str]:
-    """Return values as cells; a list as its items with commas between or, `as_list`, as JSON.
-
-    A cell is cut where it is longer than any property may be, so that its row is refused for that.
-    """
-    kinds = set(map(type, values))
+    """Return values as cells; a list as its items with commas between or, `as_list`, as JSON."""
     if as_list:
-        cells = [_list_text(value) for value in values]
-    elif kinds == {str}:
-        cells = list(values)
-    elif kinds == {float}:
-        cells = [str(int(value)) if value.is_integer() and abs(value) < EXACT else repr(value) for value in values]
-    elif kinds <= {list, type(None)}:
-        cells = [
-            value[0] if value and len(value) == 1 and value[0].__class__ is str else _text(value) for value in values
-        ]
-    else:
-        cells = [value if value.__class__ is str else _text(value) for value in values]
-    return [cell[: MAX_TEXT + 1] for cell in cells] if max(map(len, cells), default=0) > MAX_TEXT else cells
+        return [*map(_list_text, values)]
+    kinds = set(map(type, values))
+    if kinds == {list} and set(map(len, values)) == {1}:
+        values = [item for (item,) in values]
+        kinds = set(map(type, values))
+    if kinds == {str}:
+        return values
+    if kinds == {float} and all(map(float.is_integer, values)) and max(map(abs, values)) < EXACT:
+        return [*map(str, map(int, values))]
+    return [value if value.__class__ is str else _text(value) for value in values]
 
 
 def _text(value: Any) -> str:
@@ -87,7 +82,7 @@ def _text(value: Any) -> str:
     if value.__class__ is bool:
         return "true" if value else "false"
     if value.__class__ is float:
-        return texts([value])[0]
+        return str(int(value)) if value.is_integer() and abs(value) < EXACT else repr(value)
     if value.__class__ is list:
         try:
             return ", ".join(map(_text, value))

@@ -20,41 +20,32 @@ Lines = tuple[list[Mapping[str, Any]], dict[int, Reason]]
 
 def chunks(file: Unpacked) -> Iterator[Lines]:
     """Yield the lines in order, some thousand at once; an empty line at the end is none."""
-    rest, skipping, is_first = b"", False, True
-    while True:
-        block = file.read()
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop() if block else b""
-        long = dict[int, Reason]()
-        if skipping and lines:
-            long[0], skipping = Reason.LONG_LINE, False
-        if len(rest) > MOST_LINE:
+    rest, skipping = file.read(len(_MARK)).removeprefix(_MARK), False
+    while block := file.read():
+        text, line_end, rest = (rest + block).rpartition(b"\n")
+        if line_end:
+            yield _objects(text, is_first_long=skipping)
+            skipping = False
+        if skipping or len(rest) > MOST_LINE:
             rest, skipping = b"", True
-        elif skipping:
-            rest = b""
-        if is_first and lines:
-            lines[0], is_first = lines[0].removeprefix(_MARK), False
-        if not block:
-            while lines and not lines[-1].strip() and not long:
-                lines.pop()
-        if lines:
-            yield _objects(lines, long)
-        if not block:
-            return
+    if skipping or rest.strip():
+        yield _objects(rest, is_first_long=skipping)
 
 
-def _objects(lines: list[bytes], long: dict[int, Reason]) -> Lines:
+def _objects(text: bytes, *, is_first_long: bool) -> Lines:
+    """Return the objects of some whole lines; the first one may be what is left of a line that was too long."""
     try:
-        objects = orjson.loads(b"[" + b",".join(lines) + b"]") if not long else []
-        if len(objects) == len(lines) and set(map(type, objects)) == {dict}:
+        objects = [] if is_first_long else orjson.loads(b"[" + text.replace(b"\n", b",") + b"]")
+        if len(objects) == text.count(b"\n") + 1 and set(map(type, objects)) == {dict}:
             return objects, {}
     except orjson.JSONDecodeError:
         pass
     objects, bad = [], dict[int, Reason]()
-    for i, line in enumerate(lines):
-        item = None if i in long or len(line) > MOST_LINE else _object(line) if line.strip() else {}
+    for i, line in enumerate(text.split(b"\n")):
+        is_long = len(line) > MOST_LINE or (is_first_long and i == 0)
+        item = None if is_long else _object(line) if line.strip() else {}
         if item is None:
-            bad[i] = Reason.LONG_LINE if i in long or len(line) > MOST_LINE else Reason.BROKEN_LINE
+            bad[i] = Reason.LONG_LINE if is_long else Reason.BROKEN_LINE
         objects.append({} if item is None else item)
     return objects, bad
 

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from smsapp.domain import csv_text, listmonk_subscribers, other_systems, pinpoint_endpoints
 from smsapp.domain.cells import BrokenRow, Row, is_blank
-from smsapp.domain.contact import MAX_NAME
+from smsapp.domain.contact import MAX_NAME, MAX_TEXT
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.flat_values import Columns, flat, has_lists, texts
 from smsapp.domain.other_systems import System
@@ -117,8 +117,10 @@ def _json_parts(lines: Iterator[json_lines.Lines]) -> Iterator[Part]:
         columns = flat(objects, pinpoint_endpoints.NESTED, pinpoint_endpoints.IGNORED)
         if rows == 0:
             _refuse_no_endpoints(columns, len(objects), bad)
-        rows += len(objects)
-        yield columns, len(objects), bad
+        count = len(objects)
+        rows += count
+        del objects  # before the next ones are parsed: the processor's cache holds few
+        yield columns, count, bad
 
 
 def _refuse_no_endpoints(columns: Columns, count: int, bad: Mapping[int, Reason]) -> None:
@@ -133,16 +135,18 @@ def _refuse_no_endpoints(columns: Columns, count: int, bad: Mapping[int, Reason]
 def _table_parts(chunks: Iterator[tuple[list[Row], int]], headings: Sequence[str], system: System) -> Iterator[Part]:
     width = len(headings)
     for rows, _read in chunks:
-        bad = {
-            i: Reason.MISFIT
-            for i, row in enumerate(rows)
-            if isinstance(row, BrokenRow) or (len(row) > width and not is_blank(row[width:]))
-        }
-        even = [row if len(row) == width else [*row[:width], *[""] * (width - len(row))] for row in rows]
+        even, bad = rows, dict[int, Reason]()
+        if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
+            bad = {i: Reason.MISFIT for i, row in enumerate(rows) if _is_misfit(row, width)}
+            even = [row if len(row) == width else [*row[:width], *[""] * (width - len(row))] for row in rows]
         if system is System.PINPOINT:
             yield pinpoint_endpoints.gathered(headings, even), len(rows), bad
         else:
             yield dict(zip(headings, zip(*even, strict=True), strict=True)), len(rows), bad
+
+
+def _is_misfit(row: Row, width: int) -> bool:
+    return isinstance(row, BrokenRow) or (len(row) > width and not is_blank(row[width:]))
 
 
 def _write(target: Path, system: System, parts: Iterator[Part], region: str, *, first_row: int) -> Translated:
@@ -155,6 +159,7 @@ def _write(target: Path, system: System, parts: Iterator[Part], region: str, *, 
         table = _Table(file, short_name)
         for columns, count, bad in parts:
             table.add(reader.read(columns, count, bad), count)
+            del columns  # as above
         table.finish()
     if not reader.marks:
         raise Refusal(Problem("file_only_headings", "file"))
@@ -219,13 +224,17 @@ class _Table:
             texts(columns[name], as_list=name in self._lists) if name in columns else blank for name in self._names
         ]
         rows = list(zip(*cells, strict=True))
-        plain = _lines(rows, len(cells))
+        lines = [*map(",".join, rows)]
+        if max(map(len, lines), default=0) > MAX_TEXT:  # a row with such a cell is refused for it
+            rows = [tuple(cell[: MAX_TEXT + 1] for cell in row) for row in rows]
+            lines = [*map(",".join, rows)]
+        plain = _csv(rows, lines, len(cells))
         self._file.write(csv_text.lines(rows) if csv_text.is_unusual(plain) else plain)
 
 
-def _lines(rows: Sequence[Sequence[str]], width: int) -> str:
-    """Return rows as CSV; where no cell needs quotation marks, joining is three times as fast as csv.writer."""
-    joined = "\r\n".join(map(",".join, rows)) + "\r\n"
+def _csv(rows: Sequence[Sequence[str]], lines: Sequence[str], width: int) -> str:
+    """Return rows as CSV: their cells joined by commas, `lines`, or by csv.writer where one needs quotation marks."""
+    joined = "\r\n".join(lines) + "\r\n"
     is_bare = '"' not in joined and joined.count(",") == len(rows) * (width - 1)
     if is_bare and joined.count("\n") == joined.count("\r") == len(rows):
         return joined
