@@ -28,5 +28,5 @@ def test_a_value_is_written_alike_in_every_company(values: list[Any], cells: lis
 
 
 def test_objects_with_as_many_but_other_names_lose_nothing() -> None:
-    objects = [{"Id": "1", "User": {"Name": "a"}}, {"City": "b", "User": "none"}]
+    objects: list[dict[str, Any]] = [{"Id": "1", "User": {"Name": "a"}}, {"City": "b", "User": "none"}]
     assert flat(objects, {"User"}, {"Id"}) == {"User.Name": ["a", None], "City": [None, "b"]}
