@@ -25,7 +25,8 @@ def olga(client: Pages) -> Pages:
 @pytest.fixture
 def world(app: object, monkeypatch: pytest.MonkeyPatch) -> World:
     """Four people, who are many here."""
-    monkeypatch.setattr(audience, "SOON_COUNTED", 3)
+    for limit in ("READ_AT_ONCE", "SOON_COUNTED"):
+        monkeypatch.setattr(audience, limit, 3)
     return World()
 
 

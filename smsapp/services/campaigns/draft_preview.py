@@ -139,7 +139,7 @@ class DraftPreview:
     @cached_property
     def _everybody(self) -> Sequence[Member] | None:
         """Everybody of a small audience, from whom all is counted that of a large one the database counts."""
-        return audience.everybody(self._sent_to, SAMPLED) if self._sent_to is not None else None
+        return audience.everybody(self._sent_to) if self._sent_to is not None else None
 
     @property
     def begins(self) -> dt.datetime | None:

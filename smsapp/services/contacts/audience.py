@@ -50,6 +50,8 @@ from smsapp.store.users import Preference
 
 PEOPLE = 50
 """Excluded people on one page."""
+READ_AT_ONCE = 200
+"""The most people who are counted and shown from what was read of each; more are counted by the database."""
 SOON_COUNTED = 50_000
 """The most contacts over whom a page waits for counts; a million take seconds, so there the numbers follow the page."""
 CAPS = "frequency_caps"
@@ -292,10 +294,10 @@ def excluded_people(audience: Audience, reason: ExclusionReason, after: int) -> 
     return keyset_page.cut([ExcludedPerson(*row) for row in rows], PEOPLE, lambda person: person.contact_id)
 
 
-def everybody(audience: Audience, most: int) -> list[Member] | None:
-    """Return everybody of an audience of `most` people or fewer, read at once; None if it is larger."""
-    ids = people.member_ids(current_session(), audience, 0, most + 1)
-    return people.members_in(current_session(), audience, ids) if len(ids) <= most else None
+def everybody(audience: Audience) -> list[Member] | None:
+    """Return everybody of an audience of READ_AT_ONCE people or fewer; None if it is larger."""
+    ids = people.member_ids(current_session(), audience, 0, READ_AT_ONCE + 1)
+    return people.members_in(current_session(), audience, ids) if len(ids) <= READ_AT_ONCE else None
 
 
 def size(audience: Audience | None, most: int | None = None) -> int:
