@@ -43,6 +43,8 @@ HTMX_CONFIG = {
     "selfRequestsOnly": True,
     # It would copy style attributes from the old element to the new one, which the policy refuses.
     "attributesToSettle": ["class"],
+    # No style moves from the old piece to the new one, so nothing waits for that, and no class comes and goes.
+    "defaultSettleDelay": 0,
     "historyCacheSize": 0,
     "refreshOnHistoryMiss": True,
     "responseHandling": [

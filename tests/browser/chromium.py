@@ -88,7 +88,7 @@ def pick(page: Page, field: str, words: str) -> None:
     box = page.locator(f"#{field}")
     box.focus()
     box.fill(words)
-    if not page.evaluate("() => document.documentElement.classList.contains('js')"):
+    if not page.evaluate("() => 'js' in document.documentElement.dataset"):
         page.locator(f"button[value=find-{field}]").click()
         choice = page.locator(f"#{field}-choice")
         choice.select_option(choice.locator("option", has_text=words).first.get_attribute("value"))

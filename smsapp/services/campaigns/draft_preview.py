@@ -41,6 +41,7 @@ SAMPLED = 200
 """People whose texts are measured; of more they come from PLACES places, so there are old and new contacts."""
 PLACES = 4
 MOST_PROBED = variables.SAMPLED + 1
+"""Up to so many people are counted where it only matters whether they are few."""
 FIRES = 10
 MOST_PLANNED = 60
 """Fires among which FIRES that are sent are looked for."""
@@ -203,7 +204,7 @@ class DraftPreview:
 
     @cached_property
     def _size(self) -> int:
-        """How many people the audience has; before they are counted, MOST_PROBED stands for more."""
+        """How many people the audience has; before they are counted, MOST_PROBED stands for any more."""
         return self.counts.target if self.counts is not None else audience.size(self.plan, MOST_PROBED)
 
     @cached_property
