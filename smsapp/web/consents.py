@@ -20,7 +20,7 @@ from smsapp.services.platform import clock
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.web import guard
 from smsapp.web.filters import number, sees_full_numbers
-from smsapp.web.forms import put_problems
+from smsapp.web.forms import options, put_problems
 from smsapp.web.forms.consents import ConsentFileForm, DeclareForm, RecordForm
 from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
@@ -50,7 +50,7 @@ def declare() -> Response:
     known = [*coverages.signatures(), *(declared.coverage.signatures if declared else ())]
     form = DeclareForm(known=known, data=stored)
     names = dict.fromkeys([*consents.choices(), *([declared.name] if declared else [])])
-    form.property.choices = [("", _("None")), *((name, name) for name in names)]
+    form.property.choices = options([("", _("None")), *((name, name) for name in names)])
     problems: list[str] = []
     if form.validate_on_submit():
         name = form.property.data
@@ -72,10 +72,13 @@ def record(contact_id: int) -> Response:
     contact = contacts.contact(contact_id)
     form = RecordForm(known=coverages.signatures())
     numbers = {name: value for name, value in contact.phones.items() if value}
-    form.whose.choices = [("", _("This person, whatever the number"))] + [
-        (name, _("The number %(number)s", number=value if sees_full_numbers() else phone.mask(value)))
-        for name, value in numbers.items()
-    ]
+    form.whose.choices = options(
+        [("", _("This person, whatever the number"))]
+        + [
+            (name, _("The number %(number)s", number=value if sees_full_numbers() else phone.mask(value)))
+            for name, value in numbers.items()
+        ]
+    )
     problems: list[str] = []
     if form.validate_on_submit():
         now = clock.now()

@@ -17,7 +17,7 @@ from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.services.templates import registration_rule, registration_statements, registration_sync, registrations
 from smsapp.web import guard, inputs
-from smsapp.web.forms import put_problems
+from smsapp.web.forms import options, put_problems
 from smsapp.web.forms.registrations import RegistrationForm
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
@@ -56,7 +56,7 @@ def new() -> Response:
     """Say what carriers have registered, where no provider says it."""
     given = {name: request.args[name] for name in ("kind", "value", "state") if name in request.args}
     form = RegistrationForm(data={"channel": request.args.get("channel", type=inputs.id_), **given})
-    form.channel.choices = [(str(row.id), row.name) for row in accounts.everything()]
+    form.channel.choices = options([(str(row.id), row.name) for row in accounts.everything()])
     problems: list[str] = []
     if form.validate_on_submit():
         try:

@@ -26,7 +26,7 @@ from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.contacts import ledger_choices, segments, uploaded_lists
 from smsapp.services.platform import clock, tags
 from smsapp.web import filters, guard, inputs
-from smsapp.web.forms import put_problems
+from smsapp.web.forms import options, put_problems
 from smsapp.web.forms.segments import GroupDraft, NameForm, UploadForm
 from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
@@ -81,9 +81,10 @@ def upload() -> Response:
     form = UploadForm(name=segment.name if segment else "")
     if segment:
         fill_tags(form, Item.SEGMENT, segment.id)
-    form.property.choices = [(uploaded_lists.USER_ID, _("User ids"))] + [
-        (row.name, words.property_name(row.name, row.label)) for row in uploaded_lists.matchable()
-    ]
+    form.property.choices = options(
+        [(uploaded_lists.USER_ID, _("User ids"))]
+        + [(row.name, words.property_name(row.name, row.label)) for row in uploaded_lists.matchable()]
+    )
     problems: list[str] = []
     if form.validate_on_submit():
         try:

@@ -23,7 +23,7 @@ from smsapp.services.platform import clock, keyset_page
 from smsapp.services.platform import tags as item_tags
 from smsapp.services.templates import registrations, sms_templates, template_sync
 from smsapp.web import guard, inputs, refill
-from smsapp.web.forms import put_problems
+from smsapp.web.forms import options, put_problems
 from smsapp.web.forms.sms_templates import DecisionForm, NewTemplateForm, TemplateForm
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
@@ -87,7 +87,7 @@ def index() -> Response:
 def new() -> Response:
     """Type in a template; the button "Check" only shows what it would look like and cost."""
     form = NewTemplateForm(channel=request.args.get("channel", type=inputs.id_))
-    form.channel.choices = list(channel_names().items())
+    form.channel.choices = options(channel_names().items())
     if not guard.may(Right.TEMPLATES_APPROVE):
         form.audit.choices = form.audit.choices[:1]
     template_entry = form.entry()

@@ -13,7 +13,7 @@ from smsapp.services.platform import clock
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.services.templates import template_imports
 from smsapp.web import guard, inputs
-from smsapp.web.forms import put_problems
+from smsapp.web.forms import options, put_problems
 from smsapp.web.forms.sms_templates import ImportForm
 from smsapp.web.guard import needs, uploads
 from smsapp.web.render import page, see_other
@@ -26,7 +26,7 @@ from smsapp.web.sms_templates import bp, channel_names
 def bring() -> Response:
     """Take a file of templates and redirect to a preview of its changes."""
     form = ImportForm(channel=request.args.get("channel", type=inputs.id_))
-    form.channel.choices = list(channel_names().items())
+    form.channel.choices = options(channel_names().items())
     problems: list[str] = []
     if form.validate_on_submit():
         name, content = form.file.data.filename or "", form.file.data.read(MOST_BYTES + 1)

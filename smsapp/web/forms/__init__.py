@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from flask_wtf import FlaskForm
 from flask_wtf.i18n import Translations
+from wtforms.fields.choices import SelectChoice
 
 from smsapp import labels
 from smsapp.domain.errors import Problem, Refusal
@@ -35,6 +37,11 @@ class PageForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **({} if args else refill.formdata()) | kwargs)
+
+
+def options(pairs: Iterable[tuple[Any, Any]]) -> list[SelectChoice]:
+    """Return what a field offers, of (value, words)."""
+    return [SelectChoice(str(value), words) for value, words in pairs]
 
 
 def put_problems(form: FlaskForm, refusal: Refusal) -> list[str]:

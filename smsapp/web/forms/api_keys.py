@@ -8,7 +8,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from smsapp.domain.api_key import MOST_NAME, PER_MINUTE, Scope
 from smsapp.labels.locales import lazy_gettext as _l
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 
 
 class NewApiKeyForm(PageForm):
@@ -17,12 +17,14 @@ class NewApiKeyForm(PageForm):
     name = StringField(_l("Name"), [InputRequired(_l("Give it a name.")), Length(max=MOST_NAME)])
     scopes = SelectMultipleField(
         _l("What it may do"),
-        choices=[
-            (Scope.READ.value, _l("Read")),
-            (Scope.DRAFT.value, _l("Draft only")),
-            (Scope.WRITE.value, _l("Write")),
-            (Scope.CONFIRM.value, _l("Confirm")),
-        ],
+        choices=options(
+            [
+                (Scope.READ.value, _l("Read")),
+                (Scope.DRAFT.value, _l("Draft only")),
+                (Scope.WRITE.value, _l("Write")),
+                (Scope.CONFIRM.value, _l("Confirm")),
+            ]
+        ),
         default=[Scope.READ.value],
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),

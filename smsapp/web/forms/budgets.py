@@ -10,7 +10,7 @@ from smsapp.labels import label
 from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.sending import budgets
 from smsapp.services.sending.budgets import WantedBudget
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 from smsapp.web.inputs import chosen_id
 
 
@@ -24,10 +24,10 @@ class BudgetForm(PageForm):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scope.choices = [(str(scope), label(scope)) for scope in BudgetScope]
-        self.unit.choices = [(str(unit), label(unit)) for unit in BudgetUnit]
-        self.channel.choices = [("", "–"), *budgets.channels()]
-        self.person.choices = [("", "–"), *budgets.people()]
+        self.scope.choices = options([(str(scope), label(scope)) for scope in BudgetScope])
+        self.unit.choices = options([(str(unit), label(unit)) for unit in BudgetUnit])
+        self.channel.choices = options([("", "–"), *budgets.channels()])
+        self.person.choices = options([("", "–"), *budgets.people()])
 
     def wanted(self) -> WantedBudget:
         """Return what was typed, as the service takes it."""

@@ -36,7 +36,7 @@ from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
 from smsapp.labels.audiences import MATCHES
 from smsapp.labels.locales import lazy_gettext as _l
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 from smsapp.web.forms.fields import Checkboxes, Dates, Day, TimeOfDay
 from smsapp.web.forms.picking import Pick, PickMany
 from smsapp.web.forms.tags import TagFields
@@ -106,14 +106,16 @@ class CampaignForm(TagFields, PageForm):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.kind.choices = [(Kind.NOW, label(Kind.NOW)), (Kind.ONCE, label(Kind.ONCE)), (RECUR, _("Recurring"))]
-        self.match.choices = [(match.value, text) for match, text in MATCHES.items()]
-        self.left_out_carriers.choices = [(carrier.value, label(carrier)) for carrier in REGISTRARS]
-        self.cycle.choices = [(kind.value, label(kind)) for kind in Kind if kind in RECURRING]
-        self.weekdays.choices = [(day, words.weekday_name(day)) for day in range(1, 8)]
-        self.rest.choices = [(rest.value, label(rest)) for rest in Rest]
-        self.days_off.choices = [(days.value, label(days)) for days in DaysOff]
-        self.monthdays.choices = [(day, str(day)) for day in range(1, 32)] + [(LAST_DAY, _("Last day"))]
+        self.kind.choices = options(
+            [(Kind.NOW, label(Kind.NOW)), (Kind.ONCE, label(Kind.ONCE)), (RECUR, _("Recurring"))]
+        )
+        self.match.choices = options([(match.value, text) for match, text in MATCHES.items()])
+        self.left_out_carriers.choices = options([(carrier.value, label(carrier)) for carrier in REGISTRARS])
+        self.cycle.choices = options([(kind.value, label(kind)) for kind in Kind if kind in RECURRING])
+        self.weekdays.choices = options([(day, words.weekday_name(day)) for day in range(1, 8)])
+        self.rest.choices = options([(rest.value, label(rest)) for rest in Rest])
+        self.days_off.choices = options([(days.value, label(days)) for days in DaysOff])
+        self.monthdays.choices = options([(day, str(day)) for day in range(1, 32)] + [(LAST_DAY, _("Last day"))])
 
     def validate_zone(self, field: StringField) -> None:
         if not known_zone(field.data or ""):

@@ -36,7 +36,7 @@ from smsapp.services.channels.validation import ChannelFields
 from smsapp.services.contacts import contacts
 from smsapp.services.sending import channel_tests
 from smsapp.services.sending.channel_tests import TestText
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 
 if TYPE_CHECKING:
     from smsapp.channels._setting import Setting
@@ -65,7 +65,7 @@ class ChannelForm(PageForm):
     number_limits = TextAreaField(_l("Messages a day by country or prefix"), [Length(max=4000)])
     number_classes = SelectMultipleField(
         _l("Allowed kinds of numbers beside mobile ones"),
-        choices=[(str(kind), CLASSES[kind]) for kind in SPECIAL],
+        choices=options([(str(kind), CLASSES[kind]) for kind in SPECIAL]),
         widget=ListWidget(),
         option_widget=CheckboxInput(),
     )
@@ -77,7 +77,7 @@ class ChannelForm(PageForm):
     currency = StringField(_l("Currency"), [Length(max=10)])
     balance_low = DecimalField(_l("Warn below a balance of"), [Optional()], places=None)
     refusal_scope = SelectField(
-        _l("What an opt-out by reply means"), choices=[(str(scope), SCOPES[scope]) for scope in Scope]
+        _l("What an opt-out by reply means"), choices=options([(str(scope), SCOPES[scope]) for scope in Scope])
     )
 
     def wanted(self, kind: type[Channel]) -> ChannelFields:
@@ -120,7 +120,7 @@ def channel_form(kind: type[Channel], stored_secrets: Collection[str] = (), **va
     form: ChannelForm = type("KindForm", (ChannelForm,), fields)(data=values)
     labels = {row.name: row.label for row in contacts.catalogue()}
     choices = [(name, property_name(name, labels.get(name, ""))) for name in accounts.phone_choices()]
-    form.phone_property.choices = choices
+    form.phone_property.choices = options(choices)
     return form
 
 
@@ -129,7 +129,9 @@ def _field(setting: Setting, is_stored: bool) -> Any:
     label, hint = _(setting.label), _(setting.hint) if setting.hint else ""
     attributes: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false"}
     if setting.widget == "choice":
-        return SelectField(label, choices=[(value, _(text)) for value, text in setting.choices], description=hint)
+        return SelectField(
+            label, choices=options([(value, _(text)) for value, text in setting.choices]), description=hint
+        )
     if setting.widget == "flag":
         return BooleanField(label, description=hint)
     if setting.widget == "secret":

@@ -8,14 +8,16 @@ from wtforms.validators import Length
 
 from smsapp.domain.consent import LONGEST_WORDS
 from smsapp.labels.locales import lazy_gettext as _l
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 from smsapp.web.forms.replies import ScopeForm
 
 WORDS = Length(max=LONGEST_WORDS)
 
 
 class RecordForm(ScopeForm):
-    given = RadioField(_l("What the person said"), choices=[("1", _l("Agrees")), ("0", _l("Withdraws"))], default="1")
+    given = RadioField(
+        _l("What the person said"), choices=options([("1", _l("Agrees")), ("0", _l("Withdraws"))]), default="1"
+    )
     whose = SelectField(_l("Applies to"))
     words = TextAreaField(_l("What was agreed to, or how it was withdrawn"), [WORDS])
     day = StringField(_l("When"))

@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired, Length
 from smsapp.domain.trust import KeyKind, Rule
 from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.apps.app_keys import MOST_NAME, KeyRow
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 
 ALL, LISTED = "all", "listed"
 _BETWEEN_NAMES = re.compile(r"[\s,;，；、]+")
@@ -22,7 +22,9 @@ class KeyForm(PageForm):
 
     name = StringField(_l("Name"), [InputRequired(_l("Give it a name.")), Length(max=MOST_NAME)])
     scope = RadioField(
-        _l("May write"), choices=[(ALL, _l("All properties")), (LISTED, _l("Only these properties"))], default=ALL
+        _l("May write"),
+        choices=options([(ALL, _l("All properties")), (LISTED, _l("Only these properties"))]),
+        default=ALL,
     )
     properties = TextAreaField(_l("Property names"), [Length(max=40_000)])
 
@@ -58,9 +60,11 @@ class NewKeyForm(KeyForm):
     kind = RadioField(
         _l("Where is it used?"),
         [InputRequired(_l("Say where the key is used."))],
-        choices=[
-            (KeyKind.SERVER.value, _l("Server key")),
-            (KeyKind.APP.value, _l("App key")),
-            (KeyKind.BROWSER.value, _l("Browser key")),
-        ],
+        choices=options(
+            [
+                (KeyKind.SERVER.value, _l("Server key")),
+                (KeyKind.APP.value, _l("App key")),
+                (KeyKind.BROWSER.value, _l("Browser key")),
+            ]
+        ),
     )

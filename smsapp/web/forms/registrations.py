@@ -20,7 +20,7 @@ from smsapp.labels import label
 from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.templates.registration_statements import Statement, end_of_day
 from smsapp.web import inputs
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 from smsapp.web.forms.fields import Day
 
 
@@ -36,9 +36,9 @@ class RegistrationForm(PageForm):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.kind.choices = [(kind.value, label(kind)) for kind in RegistrationKind]
-        self.carriers.choices = [(carrier.value, label(carrier)) for carrier in REGISTRARS]
-        self.state.choices = [(state.value, label(state)) for state in RegistrationState]
+        self.kind.choices = options([(kind.value, label(kind)) for kind in RegistrationKind])
+        self.carriers.choices = options([(carrier.value, label(carrier)) for carrier in REGISTRARS])
+        self.state.choices = options([(state.value, label(state)) for state in RegistrationState])
 
     def statement(self) -> Statement:
         """Return what was typed."""

@@ -12,7 +12,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from smsapp.domain.scope import Coverage, Scope
 from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.labels.replies import SCOPES
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 
 
 class ScopeForm(PageForm):
@@ -20,7 +20,7 @@ class ScopeForm(PageForm):
 
     scope = RadioField(
         _l("Which texts"),
-        choices=[(str(scope), SCOPES[scope]) for scope in Scope],
+        choices=options([(str(scope), SCOPES[scope]) for scope in Scope]),
         default=str(Scope.EVERYTHING),
     )
     signatures = SelectMultipleField(_l("Signatures"), widget=ListWidget(), option_widget=CheckboxInput())
@@ -28,7 +28,7 @@ class ScopeForm(PageForm):
     def __init__(self, *args: Any, known: Iterable[str] = (), **kwargs: Any) -> None:
         """Make the form; `known` are the signatures that may be chosen."""
         super().__init__(*args, **kwargs)
-        self.signatures.choices = [(name, f"【{name}】") for name in dict.fromkeys(known)]
+        self.signatures.choices = options([(name, f"【{name}】") for name in dict.fromkeys(known)])
 
     def coverage(self) -> Coverage:
         """Return what was chosen; with every text, signatures say nothing more."""

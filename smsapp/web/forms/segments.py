@@ -32,7 +32,7 @@ from smsapp.domain.segment import (
 from smsapp.domain.segment_reader import read_condition
 from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.contacts.hidden_numbers import Hides
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 from smsapp.web.forms.tags import TagFields
 
 ROOT = "rule"
@@ -111,7 +111,7 @@ class SegmentForm(TagFields, PageForm):
     name = StringField(_l("Name"))
     kind = RadioField(
         _l("Members"),
-        choices=[(Kind.DYNAMIC.value, _l("Dynamic")), (Kind.STATIC.value, _l("Static"))],
+        choices=options([(Kind.DYNAMIC.value, _l("Dynamic")), (Kind.STATIC.value, _l("Static"))]),
         default=Kind.DYNAMIC.value,
     )
 

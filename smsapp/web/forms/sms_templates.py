@@ -10,7 +10,7 @@ from smsapp.domain.sms_template import KNOWN_PURPOSES, Audit, Entry, Purpose, en
 from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.labels.sms_templates import LABELS
 from smsapp.web import inputs
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 from smsapp.web.forms.tags import TagFields
 
 
@@ -19,7 +19,7 @@ class TemplateForm(TagFields, PageForm):
     signature = StringField(_l("Signature"))
     purpose = RadioField(
         _l("Kind of text"),
-        choices=[(purpose.value, LABELS[purpose]) for purpose in KNOWN_PURPOSES],
+        choices=options([(purpose.value, LABELS[purpose]) for purpose in KNOWN_PURPOSES]),
         default=Purpose.MARKETING.value,
     )
     text = TextAreaField(_l("Message text"))
@@ -42,7 +42,7 @@ class NewTemplateForm(TemplateForm):
     channel = SelectField(_l("Channel"), coerce=inputs.chosen_id)
     audit = RadioField(
         _l("Approval status at the provider"),
-        choices=[(audit.value, LABELS[audit]) for audit in (Audit.PENDING, Audit.APPROVED)],
+        choices=options([(audit.value, LABELS[audit]) for audit in (Audit.PENDING, Audit.APPROVED)]),
         default=Audit.PENDING.value,
     )
 

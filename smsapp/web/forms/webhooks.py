@@ -12,7 +12,7 @@ from smsapp.domain.webhook import OFFERED
 from smsapp.labels import label
 from smsapp.labels.locales import lazy_gettext as _l
 from smsapp.services.apps.webhooks import MOST_NAME, MOST_URL
-from smsapp.web.forms import PageForm
+from smsapp.web.forms import PageForm, options
 
 
 class WebhookForm(PageForm):
@@ -29,7 +29,7 @@ class WebhookForm(PageForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.kinds.choices = [(str(kind), label(kind)) for kind in OFFERED]
+        self.kinds.choices = options([(str(kind), label(kind)) for kind in OFFERED])
 
 
 class SendSinceForm(PageForm):
