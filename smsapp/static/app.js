@@ -1,7 +1,7 @@
 // Small conveniences. Every page works without them.
 "use strict";
 
-// An attribute of data: Tabler asks for parts of class names, so each new class has all styles below it worked out anew.
+// No class: Tabler asks for parts of class names, so each new one has all styles below it worked out anew.
 document.documentElement.dataset.js = "";
 
 // Copy buttons appear only where copying works.
@@ -51,8 +51,11 @@ window.addEventListener("pageshow", () => {
 });
 
 // Countdowns: <time data-countdown datetime="...">; the text is redrawn each second in the page's language.
-const unitFormat = (unit) => new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"});
-const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]].map(([unit, size]) => [unitFormat(unit), size]);
+function unitFormat(unit) {
+  return new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"});
+}
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]]
+  .map(([unit, size]) => [unitFormat(unit), size]);
 function unitText(count, format) {
   return format.format(count).replace(/(\d)(?=\p{Script=Han})/gu, "$1 ");  // as the server writes it
 }
@@ -105,8 +108,8 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) document.getElementById("trouble").hidden = true;
 });
-// "outerHTML" tells each element of the old piece that it goes: of a long table that takes a phone longer than drawing the
-// new one. A piece that refreshes by itself and holds nothing to be told says `data-hx-ext="replace" data-hx-swap="replace"`.
+// "outerHTML" tells each element of the old piece that it goes: of a long table that takes a phone longer than drawing
+// the new one. A piece that refreshes and holds nothing to be told says `data-hx-ext="replace" data-hx-swap="replace"`.
 htmx.defineExtension("replace", {
   handleSwap(style, piece, answer, settling) {
     if (style !== "replace") return false;
