@@ -89,7 +89,8 @@ def add(requests: Sequence[NewRequest], kept_since: dt.datetime) -> None:
 def _find_contacts(requests: Sequence[NewRequest]) -> None:
     xwhos = one_of(Contact.xwho, {request.xwho for request in requests})
     with db.engine.connect() as connection:
-        ids = dict(connection.execute(sa.select(Contact.xwho, Contact.id).where(xwhos)).tuples().all())
+        rows = connection.execute(sa.select(Contact.xwho, Contact.id).where(xwhos)).all()
+    ids = {row.xwho: row.id for row in rows}
     for request in requests:
         request.contact_id = ids.get(request.xwho)
 
