@@ -104,7 +104,8 @@ def person_is_erased(now: dt.datetime) -> None:
 
 
 def message_waits(now: dt.datetime) -> None:
-    message_requests.add([NewRequest(1, 1, 1, now, None, "", "{}")], now)
+    builders.contact("u1")
+    message_requests.add([NewRequest(1, 1, "u1", now, "token", "", "{}")], now)
 
 
 def message_has_no_run(now: dt.datetime) -> None:

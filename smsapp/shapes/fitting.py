@@ -19,8 +19,11 @@ def answered_id(**options: Any) -> fields.Integer:
 class Whole(validate.Regexp):
     """A pattern for all of a text: with `$` alone a line may end behind it."""
 
+    def fits(self, value: Any) -> bool:
+        return self.regex.fullmatch(value) is not None
+
     def __call__(self, value: Any) -> Any:
-        if not self.regex.fullmatch(value):
+        if not self.fits(value):
             raise ma.ValidationError(self._format_error(value))
         return value
 

@@ -74,3 +74,10 @@ def test_a_refused_one_leaves_nothing(program: Program, programs: Programs) -> N
     program.post("/messages", message | {"values": {"what": "A1"}}, 202, once="m")
     program.get("/messages/4711", 404)
     assert len(message_requests.waiting()) == 1
+
+
+def test_an_idempotency_key_of_another_form_is_refused(program: Program) -> None:
+    message = body(what="A1")
+    program.headers = program.headers | {"Idempotency-Key": "too short"}
+    assert program.post("/messages", message, 422)["code"] == "request_invalid"
+    assert not message_requests.is_waiting()

@@ -43,9 +43,10 @@ def planted(now: dt.datetime) -> None:
     ledgers.run(ledgers.campaign(), slot=now, finished_at=now, state="done", verdict="sent", id=run.id + 1000)
     key = api_keys.create("Program", [Scope.READ], Actor("test"), now)
     session = current_session()
+    builders.contact("u1")
     for at in (now - YEARS, now - dt.timedelta(hours=1)):
         callback_inbox.keep(channel.id, [Callback("POST", "", {}, b"x")], at)
-        message_requests.add([NewRequest(1, 1, 1, at, None, "", "{}")], at)
+        message_requests.add([NewRequest(1, 1, "u1", at, str(at), "", "{}")], at)
         session.add_all(
             [
                 Reply(channel_id=channel.id, phone="+8613800138000", text="x", received_at=at),

@@ -107,6 +107,21 @@ def test_a_commit_whose_answer_was_lost_stores_each_request_once(
     assert len(provider.sent) == 2
 
 
+def test_of_requests_stored_together_each_has_its_own_outcome(app: Flask, clock: FakeClock) -> None:
+    who = builders.contact()
+    # Given strangers and repetitions among those of one transaction
+    wanted = [("stranger", "a", "1"), ("stranger", "a", "2"), (who.xwho, "a", "3"), (who.xwho, "a", "4")]
+    wanted += [(who.xwho, "b", "5"), ("", "c", "6")]
+    requests = [NewRequest(7, 1, xwho, clock.now, token, body, '{"code":"“1”"}') for xwho, token, body in wanted]
+    message_requests.add(requests, clock.now)
+    # Then nothing is stored for strangers, and of each Idempotency-Key one request
+    assert [row.contact_id for row in requests] == [None, None, who.id, who.id, who.id, None]
+    assert [row.earlier for row in requests] == [None, None, None, "3", None, None]
+    stored = [(row.id, row.contact_id, row.at, row.given) for row in message_requests.waiting()]
+    assert stored == [(id_, who.id, clock.now, '{"code":"“1”"}') for id_ in sorted({requests[2].id, requests[4].id})]
+    assert requests[3].id == requests[2].id
+
+
 def test_a_carrier_that_a_person_leaves_out_is_left_out_the_next_day_too(
     app: Flask, provider: FakeChannel, clock: FakeClock, template: SmsTemplate
 ) -> None:

@@ -48,7 +48,7 @@ BELIEVED_SECONDS = 1.0
 """How long a process believes what it knows of a template."""
 RING_SECONDS = 0.25
 """How long a process believes that requests are being looked for."""
-NOUN = "message"
+NOUN, CONTACT = "message", "contact"
 
 
 @dataclass(frozen=True)
@@ -128,13 +128,15 @@ def send(
     door = _door()
     try:
         request = _checked(door, user_id, template_id, values, caller, now)
+        current_session().rollback()  # no connection is held while others store
+        door.commit.store([request])
+        if request.contact_id is None:
+            raise NotFound(CONTACT)
     except Refusal:  # what was taken already stays taken, whatever is in its way by now
         taken = _taken_before(caller, now)
         if taken is None:
             raise
         return taken
-    current_session().rollback()  # no connection is held while others store
-    door.commit.store([request])
     if not caller.idempotency_key or request.earlier is None:
         return Taken(request.id, is_repeated=False)
     return _repeated(request.id, request.earlier, caller)
@@ -148,14 +150,12 @@ def _checked(
         raise RealChannelRefused
     if problems := [*template.problems, *_value_problems(template, values)]:
         raise Refusal(*problems)
-    contact = reached.find(current_session(), user_id, template.phone_property)
-    if contact is None:
-        raise NotFound("contact")
-    _refuse_red(template, contact.phone)
+    if template.red:
+        _refuse_red(template, user_id)
     return NewRequest(
         key_id=caller.key_id,
         template_id=template_id,
-        contact_id=contact.id,
+        xwho=user_id,
         at=now,
         token=_token(caller) or _digest(secrets.token_bytes(16)),
         fingerprint=_digest(caller.request),
@@ -283,9 +283,12 @@ def _value_problems(template: _Template, values: Mapping[str, str]) -> list[Prob
     return problems
 
 
-def _refuse_red(template: _Template, phone: str) -> None:
-    """Raise Refusal if the carrier of the number would not let the text through."""
-    carrier = carrier_of(phone) if template.red else None
+def _refuse_red(template: _Template, user_id: str) -> None:
+    """Raise Refusal if the carrier of the contact's number would not let the text through; NotFound."""
+    phone = reached.phone(current_session(), user_id, template.phone_property)
+    if phone is None:
+        raise NotFound(CONTACT)
+    carrier = carrier_of(phone)
     entry = template.red.get(carrier) if carrier else None
     if entry is not None:
         raise Refusal(registration_look.problem_of(entry, 1, 1, refuses=True))

@@ -15,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from smsapp.store.db import BigId, UtcDateTime, driver, one_of
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.db import BigId, UtcDateTime, as_json, db, dialect, driver, one_of
 from smsapp.store.receipts import inbox
 from smsapp.store.sqlite import datetime_text
 
@@ -48,15 +49,17 @@ _WAITS = REQUEST.c.given.is_not(None)
 
 @dataclass(eq=False, slots=True)
 class NewRequest:
-    """A request before it is stored; `id` and `earlier` are set when it is."""
+    """A request before it is stored; `contact_id`, `id` and `earlier` are set when it is."""
 
     key_id: int
     template_id: int
-    contact_id: int
+    xwho: str
     at: dt.datetime
-    token: str | None
+    token: str
     fingerprint: str
     given: str = field(repr=False)
+    contact_id: int | None = None
+    """None once it is not stored because nobody has this `xwho`."""
     id: int = 0
     """Of the request, or of the earlier one with the same Idempotency-Key."""
     earlier: str | None = None
@@ -66,36 +69,52 @@ class NewRequest:
 def add(requests: Sequence[NewRequest], kept_since: dt.datetime) -> None:
     """Store requests in one transaction; once this returns they may be answered.
 
-    One whose Idempotency-Key was used since `kept_since` is not stored: it gets the id of the earlier one.
+    One whose Idempotency-Key was used since `kept_since` is not stored: it gets the id of the earlier one. One for
+    nobody is not stored either: its `contact_id` is None.
 
     Ids come from the clock (on SQLite the microsecond, or the next number if that is taken), so that none is used again
     once an older copy of the database is restored. They stay below 2^53, up to which every program counts exactly.
     """
+    if dialect() == "sqlite":
+        _find_contacts(requests)
     with inbox.writing_in_line() as connection:
         again = _insert(connection, requests)
         if again:
             _forget_tokens(connection, again, kept_since)
-            for request in _insert(connection, again):
-                request.id, request.earlier = connection.execute(_of_token(request.key_id, request.token)).one()
+            for request in again:
+                if _insert(connection, [request]):
+                    request.id, request.earlier = connection.execute(_of_token(request.key_id, request.token)).one()
+
+
+def _find_contacts(requests: Sequence[NewRequest]) -> None:
+    xwhos = one_of(Contact.xwho, {request.xwho for request in requests})
+    with db.engine.connect() as connection:
+        rows = connection.execute(sa.select(Contact.xwho, Contact.id).where(xwhos)).all()
+    ids = {row.xwho: row.id for row in rows}
+    for request in requests:
+        request.contact_id = ids.get(request.xwho)
 
 
 def _insert(connection: Connection, requests: Sequence[NewRequest]) -> list[NewRequest]:
-    """Insert requests and set their ids; return those whose Idempotency-Key is taken."""
+    """Insert requests and set their ids; return those whose Idempotency-Key is taken, also by one of the same list."""
     if connection.dialect.name == "sqlite":
-        return _insert_sqlite(connection, requests)
-    rows = [
-        (row.key_id, row.template_id, row.contact_id, row.at, row.token, row.fingerprint, row.given) for row in requests
+        return _insert_sqlite(connection, [request for request in requests if request.contact_id is not None])
+    first: dict[tuple[int, str], NewRequest] = {}
+    taken = [
+        request for request in requests if first.setdefault((request.key_id, request.token), request) is not request
     ]
-    taken = []
+    values = [
+        [row.key_id, row.template_id, row.xwho, row.at.isoformat(), row.token, row.fingerprint, row.given]
+        for row in first.values()
+    ]
     with driver(connection).cursor() as cursor:
-        cursor.executemany(_INSERT_POSTGRESQL, rows, returning=True)
-        for request in requests:
-            returned = cursor.fetchone()
-            cursor.nextset()
-            if returned is None:
+        for key_id, token, contact_id, new_id in cursor.execute(_INSERT_POSTGRESQL, [as_json(values)]):
+            request = first[key_id, token]
+            request.contact_id = contact_id
+            if new_id is not None:
+                request.id = new_id
+            elif contact_id is not None:
                 taken.append(request)
-            else:
-                request.id = returned[0]
     return taken
 
 
@@ -163,13 +182,20 @@ INSERT INTO message_request (id, key_id, template_id, contact_id, at, token, fin
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key_id, token) WHERE token IS NOT NULL DO NOTHING
 """
+# One round trip with one value, whatever the number of requests: the driver takes long for each value.
 _INSERT_POSTGRESQL = """
-INSERT INTO message_request (id, key_id, template_id, contact_id, at, token, fingerprint, given)
-VALUES (
-    (extract(epoch FROM clock_timestamp()) * 1000)::bigint * 4096
-    + (nextval(pg_get_serial_sequence('message_request', 'id')) & 4095),
-    %s, %s, %s, %s, %s, %s, %s
+WITH wanted AS MATERIALIZED (
+    SELECT (item ->> 0)::integer AS key_id, (item ->> 1)::integer AS template_id, contact.id AS contact_id,
+        (item ->> 3)::timestamptz AS at, item ->> 4 AS token, item ->> 5 AS fingerprint, item ->> 6 AS given
+    FROM json_array_elements(%s::json) AS item LEFT JOIN contact ON contact.xwho = item ->> 2
+), stored AS (
+    INSERT INTO message_request (id, key_id, template_id, contact_id, at, token, fingerprint, given)
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint * 4096
+        + (nextval(pg_get_serial_sequence('message_request', 'id')) & 4095),
+        key_id, template_id, contact_id, at, token, fingerprint, given
+    FROM wanted WHERE contact_id IS NOT NULL
+    ON CONFLICT (key_id, token) WHERE token IS NOT NULL DO NOTHING
+    RETURNING id, key_id, token
 )
-ON CONFLICT (key_id, token) WHERE token IS NOT NULL DO NOTHING
-RETURNING id
+SELECT wanted.key_id, wanted.token, wanted.contact_id, stored.id FROM wanted LEFT JOIN stored USING (key_id, token)
 """
