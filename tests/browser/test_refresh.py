@@ -56,7 +56,8 @@ def sent(filled: tuple[Flask, User]) -> int:
 
 def refresh(page: Page, piece: str, url: str) -> None:
     """Do what the piece does by itself every few seconds."""
-    page.evaluate("([url, piece]) => htmx.ajax('GET', url, {target: piece, swap: 'outerHTML'})", [url, piece])
+    swap = page.locator(piece).get_attribute("data-hx-swap") or "outerHTML"
+    page.evaluate("([url, target, swap]) => htmx.ajax('GET', url, {target, swap})", [url, piece, swap])
     page.wait_for_function("() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
 
 
