@@ -1,7 +1,7 @@
 // Small conveniences. Every page works without them.
 "use strict";
 
-// An attribute of data: Tabler asks for parts of class names, so each new class has all styles below it worked out anew.
+// Data, no class: Tabler asks for parts of class names, so each new class has all styles below it worked out anew.
 document.documentElement.dataset.js = "";
 
 // Copy buttons appear only where copying works.
