@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-
-from zxcvbn import zxcvbn
+from typing import Any
 
 from smsapp.domain.errors import Problem
 
@@ -33,7 +34,14 @@ def password_problems(password: str, login: str) -> list[Problem]:
 
 def score(password: str, login: str) -> int:
     """Return zxcvbn's score, 0 to 4: from English lists, keyboards and dates of its own and our Chinese words."""
-    return int(zxcvbn(password[:MEASURED], user_inputs=[login, *OWN_WORDS, *common_words()])["score"])
+    return int(_measure()(password[:MEASURED], user_inputs=[login, *OWN_WORDS, *common_words()])["score"])
+
+
+@cache
+def _measure() -> Callable[..., dict[str, Any]]:
+    """Return zxcvbn, loaded when a password is first set: that is rare, and its lists take 14 MiB."""
+    measure: Callable[..., dict[str, Any]] = importlib.import_module("zxcvbn").zxcvbn
+    return measure
 
 
 @cache
