@@ -34,6 +34,8 @@ from smsapp.store.db import db
 from smsapp.store.users import User
 
 WHOLE_NUMBER = re.compile(r"(?<!\d)(?:\+?86)?1[3-9]\d{9}(?!\d)")
+IN_ADDRESS = re.compile(rf"(?<![a-z]){WHOLE_NUMBER.pattern}(?![a-z])")
+"""A number in an address; digits within an id of hexadecimal ones are none."""
 TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 NOT_FOR_READERS = (
     "Traceback (most recent call last)",
@@ -346,7 +348,7 @@ def _addresses(page: Page, app: Flask, path: str) -> list[str]:
         parts = urlsplit(urljoin("http://localhost" + path, url))
         if parts.scheme not in {"http", "https"} or parts.netloc != "localhost" or url.startswith("#"):
             continue
-        if WHOLE_NUMBER.search(url):
+        if IN_ADDRESS.search(url):
             problems.append("a whole phone number is in an address")
         try:
             routes.match(parts.path, method=method)
