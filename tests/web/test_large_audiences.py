@@ -128,3 +128,16 @@ def test_a_draft_for_nobody_yet_has_nothing_to_count(olga: Pages, world: World) 
     assert "Choose a segment" in form.first("#audience").get_text()
     assert WAITING not in form.get_text() + review.get_text()
     assert review.first(".btn-send").has_attr("disabled")
+
+
+def test_a_small_audience_among_many_people_is_reviewed_at_once_and_whole(
+    olga: Pages, draft_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audience, "READ_AT_ONCE", 4)
+    at_once = olga.get(f"/campaigns/{draft_id}/review")
+
+    usual = olga.get(f"/campaigns/{draft_id}/review?numbers=1")
+
+    assert "Values of name that stand out" in at_once.get_text()
+    assert at_once.texts("#review .panel") == usual.texts("#review .panel")
+    assert not at_once.first(".btn-send").has_attr("disabled")

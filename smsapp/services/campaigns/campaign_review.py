@@ -82,7 +82,7 @@ class Review(DraftPreview):
     @cached_property
     def notable_values(self) -> list[NotableValues]:
         """Values that a person should see before they go out."""
-        if not self.is_counted or self.template is None or self.letters is None:
+        if self.awaits_counts or self.template is None or self.letters is None:
             return []
         return variables.notable_values(self.letters.chosen, self.template, self.letters.mapping)
 
